@@ -1,0 +1,48 @@
+# Needs: Linux, Python >= 3.11 with venv, make. Everything else goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO ?= scripts/demo
+# how the demo with a lying BMC must end: exit code 5 and this code in its last screen
+LIAR_ENDS_WITH ?= NOT_FENCED
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-liar test check bench clean
+
+help:  ## Show the targets
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## Set up .venv, once for each change of pyproject.toml
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hacli needs Python 3.11 or newer; make PYTHON=... chooses one")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## A host dies in the lab; hacli brings its servers back
+	$(DEMO)
+
+demo-liar: $(READY)  ## The same with a BMC that lies: passes only if hacli refuses
+	@status=0; $(DEMO) --liar >.venv/demo-liar.log 2>&1 || status=$$?; \
+	cat .venv/demo-liar.log; \
+	if [ $$status -eq 5 ] && grep -q -e '$(LIAR_ENDS_WITH)' .venv/demo-liar.log; \
+	then echo "demo-liar: refused, as it must be (exit 5)"; \
+	else echo "demo-liar: ended with exit $$status; 5 and $(LIAR_ENDS_WITH) were expected" >&2; exit 1; fi
+
+test: $(READY)  ## All tests that need neither root nor a cloud
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: $(READY)  ## Lint, format, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(READY)  ## Times beside peers, as a Markdown table
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## Remove everything that make has made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
