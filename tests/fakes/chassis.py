@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hacli.lab.ipmi_door import Chassis, IpmiDoor
 
-USER, PASSWORD = "operator", "s3cret-of-the-lab"
+USER, PASSWORD = "op-of-the-lab", "s3cret-of-the-lab"
 
 
 @dataclass

@@ -208,8 +208,7 @@ class _HelperProcess:
 
     def close(self) -> None:
         """Let it end, and wait until it has."""
-        with self._writing, contextlib.suppress(BrokenPipeError):
-            self._requests.close()
+        self._end_requests()
         self._reader.join(timeout=_GRACE_S)
         self._process.kill()
         self._reader.join()
@@ -222,6 +221,10 @@ class _HelperProcess:
         except (BrokenPipeError, ValueError):
             return  # it has ended or is closed: the reader tells those who wait
 
+    def _end_requests(self) -> None:
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+
     def _read(self) -> None:
         try:
             for line in self._answers:
@@ -230,6 +233,7 @@ class _HelperProcess:
         finally:
             self._process.kill()
             self._process.wait()
+            self._end_requests()
             self._answers.close()
             with self._lock:
                 self.ended = True
