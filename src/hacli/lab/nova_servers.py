@@ -1,0 +1,183 @@
+"""Servers of the lab's Nova: lists, one server, its actions' history."""
+
+import re
+from collections.abc import Iterator
+
+from hacli.lab.cloud_records import Server, VmState
+from hacli.lab.http_shapes import HttpRefusal, Response
+from hacli.lab.nova_call import Call, Json, bad_request, not_found
+from hacli.lab.nova_views import (
+    status_of,
+    view_action,
+    view_event,
+    view_server,
+    view_server_brief,
+    view_server_in_down_cell,
+)
+
+_PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir"})
+_USER_FILTERS = frozenset(
+    {"reservation_id", "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants"}
+) | {"ip6", "not-tags", "not-tags-any", "tags", "tags-any", "locked", "changes-before"}
+_ADMIN_FILTERS = frozenset(
+    {"host", "node", "vm_state", "task_state", "power_state", "availability_zone", "tenant_id"}
+) | {"project_id", "user_id", "uuid", "deleted", "hostname", "launched_at", "description"}
+_KNOWN = _PAGING | _USER_FILTERS | _ADMIN_FILTERS
+
+
+def list_servers(call: Call) -> Response:
+    """GET /servers."""
+    return _list(call, detail=False)
+
+
+def list_servers_detail(call: Call) -> Response:
+    """GET /servers/detail."""
+    return _list(call, detail=True)
+
+
+def _list(call: Call, *, detail: bool) -> Response:
+    call.refuse_unknown(_KNOWN, since=75)
+    filters = {k: v for k, v in call.query.items() if k in _KNOWN - _PAGING}
+    if not call.request.caller.is_admin:
+        # A filter that needs admin is dropped without a word: the list is then not limited.
+        filters = {k: v for k, v in filters.items() if k in _USER_FILTERS}
+    project = _project_wanted(call, filters, detail=detail)
+    down_cell = call.cloud.tables.down_cell
+    newest_first = sorted(call.cloud.tables.servers.values(), key=lambda s: -s.number)
+    wanted = [s for s in newest_first if _matches(s, filters, project=project)]
+    page = _page(call, [s for s in wanted if s.host not in down_cell])
+    view = _full if detail else view_server_brief
+    body: Json = {"servers": [view(call, s) for s in page] + _partial(call, wanted, filters)}
+    if page and len(page) == call.limit:
+        path = "servers/detail" if detail else "servers"
+        body["servers_links"] = call.next_link(path, page[-1].id)
+    return Response(status=200, body=body)
+
+
+def _full(call: Call, server: Server) -> Json:
+    return view_server(call, server, alone=False)
+
+
+def _partial(call: Call, wanted: list[Server], filters: dict[str, str]) -> list[Json]:
+    """Records of down cells: only when nothing but ``all_tenants`` narrows the list.
+
+    Source: nova/api/openstack/compute/servers.py ``_is_cell_down_supported``.
+    """
+    if not call.at_least(69) or set(filters) - {"all_tenants"} or set(call.query) & _PAGING:
+        return []
+    down_cell = call.cloud.tables.down_cell
+    return [view_server_in_down_cell(call, s) for s in wanted if s.host in down_cell]
+
+
+def _project_wanted(call: Call, filters: dict[str, str], *, detail: bool) -> str | None:
+    """The one project the list is limited to, None for all."""
+    everywhere = filters.get("all_tenants", "0").lower() in ("1", "true", "yes", "on", "")
+    if not everywhere:
+        return call.request.caller.project
+    call.require_admin(f"servers:{'detail' if detail else 'index'}:get_all_tenants")
+    return filters.get("project_id", filters.get("tenant_id"))
+
+
+def _matches(server: Server, filters: dict[str, str], *, project: str | None) -> bool:
+    if server.vm_state is VmState.SOFT_DELETED and "status" not in filters:
+        return False
+    exact: dict[str, object] = {
+        "host": server.host,
+        "vm_state": str(server.vm_state),
+        "task_state": server.task_state,
+        "power_state": str(server.power_state),
+        "status": status_of(server),
+        "image": server.image,
+        "flavor": server.flavor.id,
+        "uuid": server.id,
+        "user_id": server.user,
+        "locked": str(server.locked),
+    }
+    patterns = {"node": server.host or "", "name": server.name}
+    return (
+        project in (None, server.project)
+        and all(_equal(value, exact[key]) for key, value in filters.items() if key in exact)
+        and all(
+            re.search(value, patterns[key]) is not None
+            for key, value in filters.items()
+            if key in patterns
+        )
+    )
+
+
+def _equal(asked: str, value: object) -> bool:
+    return value is not None and asked.lower() == str(value).lower()
+
+
+def _page(call: Call, servers: list[Server]) -> list[Server]:
+    marker = call.query.get("marker")
+    if marker is None:
+        return servers[: call.limit]
+    for position, server in enumerate(servers):
+        if server.id == marker:
+            return servers[position + 1 : position + 1 + call.limit]
+    raise bad_request(f"marker [{marker}] not found")
+
+
+def show_server(call: Call, server_id: str) -> Response:
+    """GET /servers/{id}."""
+    server = call.server(server_id)
+    if server.host in call.cloud.tables.down_cell:
+        if not call.at_least(69):
+            raise HttpRefusal(500, "computeFault", "Unexpected API Error.")
+        return Response(status=200, body={"server": view_server_in_down_cell(call, server)})
+    return Response(status=200, body={"server": view_server(call, server, alone=True)})
+
+
+def list_actions(call: Call, server_id: str) -> Response:
+    """GET /servers/{id}/os-instance-actions, newest first."""
+    server = call.server(server_id)
+    rows = [view_action(call, server, action) for action in reversed(server.actions)]
+    return Response(status=200, body={"instanceActions": rows})
+
+
+def show_action(call: Call, server_id: str, request_id: str) -> Response:
+    """GET /servers/{id}/os-instance-actions/{request}, its newest event first."""
+    server = call.server(server_id)
+    for action in server.actions:
+        if action.request_id == request_id:
+            events = [view_event(call, server, event) for event in reversed(action.events)]
+            body = view_action(call, server, action) | {"events": events}
+            return Response(status=200, body={"instanceAction": body})
+    raise not_found(f"Action for request_id {request_id} on instance {server_id} not found")
+
+
+def list_volume_attachments(call: Call, server_id: str) -> Response:
+    """GET /servers/{id}/os-volume_attachments."""
+    server = call.server(server_id)
+    rows = list(_volume_attachments(call, server))
+    return Response(status=200, body={"volumeAttachments": rows})
+
+
+def _volume_attachments(call: Call, server: Server) -> Iterator[Json]:
+    for attachment in call.cloud.tables.attachments_of(server.id):
+        row: Json = {
+            "volumeId": attachment.volume,
+            "serverId": server.id,
+            "device": attachment.device,
+        }
+        if not call.at_least(89):
+            row["id"] = attachment.volume
+        if call.at_least(70):
+            row["tag"] = None
+        if call.at_least(79):
+            row["delete_on_termination"] = True
+        if call.at_least(89):
+            row |= {"attachment_id": attachment.id, "bdm_uuid": attachment.id}
+        yield row
+
+
+def set_metadata(call: Call, server_id: str) -> Response:
+    """POST /servers/{id}/metadata: add or replace items."""
+    server = call.server(server_id)
+    items = (call.request.body or {}).get("metadata")
+    if not isinstance(items, dict):
+        raise bad_request("Invalid input for field/attribute metadata.")
+    server.metadata.update({str(k): str(v) for k, v in items.items()})
+    call.cloud.tables.touch(server)
+    return Response(status=200, body={"metadata": dict(server.metadata)})

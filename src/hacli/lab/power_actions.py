@@ -1,0 +1,70 @@
+"""Start, stop, hard reboot and reset-state: what a server's nova-compute does with its guest."""
+
+from hacli.lab.cloud import Cloud
+from hacli.lab.cloud_records import POWER_RUNNING, POWER_SHUTDOWN, Action, Server, VmState
+from hacli.lab.machines import Guest
+
+
+class PowerActions:
+    """Sends one kind of order to the nova-compute of a server's host.
+
+    A host that does not answer keeps the server in its task state until its daemon is back: the
+    message waits in the daemon's queue.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def start(self, server: Server, action: Action) -> None:
+        """Start the guest of a stopped server."""
+        self._order(server, action, task="powering-on", event="compute_start_instance")
+
+    def stop(self, server: Server, action: Action) -> None:
+        """End the guest."""
+        self._order(server, action, task="powering-off", event="compute_stop_instance")
+
+    def hard_reboot(self, server: Server, action: Action) -> None:
+        """Start the guest anew.
+
+        The only way to bring back a server that Nova calls ACTIVE after its guest died with the
+        host.
+        """
+        self._order(server, action, task="rebooting_hard", event="compute_reboot_instance")
+
+    def reset_state(self, server: Server, state: VmState) -> None:
+        """Write the state an admin wants into the row; nobody asks the hypervisor."""
+        server.vm_state, server.task_state = state, None
+        self._cloud.tables.touch(server)
+
+    def _order(self, server: Server, action: Action, *, task: str, event: str) -> None:
+        server.task_state = task
+        self._cloud.tables.touch(server)
+        if server.host is None:
+            return
+        settings, host = self._cloud.settings, server.host
+        stops = task == "powering-off"
+        seconds = settings.reboot_seconds if task == "rebooting_hard" else settings.stop_seconds
+        computes = self._cloud.computes
+
+        def act() -> None:
+            self._finish(server, host, action, event, stops=stops)
+
+        computes.cast(host, lambda: computes.work(host, seconds, act))
+
+    def _finish(
+        self, server: Server, host: str, action: Action, event: str, *, stops: bool
+    ) -> None:
+        machine = self._cloud.machines[host]
+        if server.id in machine.guests:
+            self._cloud.machines.end_guest(machine, server.id)
+        if not stops:
+            guest = machine.guests.get(server.id) or Guest(
+                server=server.id, disk=server.disk, local_disk=server.image is not None
+            )
+            self._cloud.machines.start_guest(machine, guest)
+        server.vm_state = VmState.STOPPED if stops else VmState.ACTIVE
+        server.power_state = POWER_SHUTDOWN if stops else POWER_RUNNING
+        server.task_state = None
+        self._cloud.tables.touch(server)
+        now = self._cloud.tables.now
+        action.end(action.begin(event, host=host, now=now), now=now)
