@@ -19,7 +19,12 @@ from tests.fakes.chassis import PASSWORD, USER, FakeChassis, bmcs
 
 # What pyghmi needs for one read: authentication, open, RAKP 1, RAKP 3, privilege, status.
 PACKETS_OF_A_READ = 6
-LOGIN_HAS_BEGUN = 1
+EACH_RAKP_1 = 3  # of what pyghmi sends when it tries the login again and again
+
+
+def endless() -> dict[str, FakeChassis]:
+    """Three machines at whose BMCs pyghmi alone would try to log in for ever."""
+    return {f"endless-{n}": FakeChassis(drops_every=EACH_RAKP_1) for n in range(3)}
 
 
 @pytest.fixture
@@ -137,11 +142,11 @@ def test_a_refused_login_is_not_permitted(
     "machine",
     [
         FakeChassis(silent_after=0),
-        FakeChassis(silent_after=LOGIN_HAS_BEGUN),  # pyghmi alone would try for ever
+        FakeChassis(drops_every=EACH_RAKP_1),  # pyghmi alone would try for ever
         FakeChassis(silent_after=PACKETS_OF_A_READ - 1),
         FakeChassis(delay_s=10),
     ],
-    ids=["silent", "silent in the login", "silent after the login", "slow"],
+    ids=["silent", "silent to every login", "silent after the login", "slow"],
 )
 def test_no_answer_is_unreachable_at_the_time_limit(
     helper: IpmiHelper, machine: FakeChassis
@@ -199,7 +204,7 @@ def test_sixty_bmcs_are_asked_at_the_same_time(helper: IpmiHelper) -> None:
 def test_more_operations_than_the_limit_wait_for_their_turn() -> None:
     """200 reads with 32 at once: all answered, and never more than 32 children."""
     helper = IpmiHelper(limit=32)
-    with bmcs({f"host-{n}": FakeChassis(delay_s=0.01) for n in range(100)}) as ports:
+    with bmcs({f"host-{n}": FakeChassis(delay_s=0.04) for n in range(100)}) as ports:
         switches = [IpmiPower(bmc=bmc(port), helper=helper) for port in ports.values()] * 2
         switches[0].read_state()
         (pid,) = helpers_of(os.getpid())
@@ -242,13 +247,13 @@ def test_a_killed_operation_gives_its_place_to_the_next() -> None:
 
 def test_a_killed_helper_fails_what_waits_and_is_started_again(helper: IpmiHelper) -> None:
     """Its children die with it; the next question has a new process."""
-    chassis = {"silent": FakeChassis(silent_after=0), "quick": FakeChassis()}
-    with bmcs(chassis) as ports, ThreadPoolExecutor(3) as threads:
-        quick = IpmiPower(bmc=bmc(ports["quick"]), helper=helper)
+    with bmcs({**endless(), "quick": FakeChassis()}) as ports, ThreadPoolExecutor(3) as threads:
+        *waiting_for, quick = [
+            IpmiPower(bmc=bmc(port), helper=helper, timeout_s=50) for port in ports.values()
+        ]
         quick.read_state()
         (killed,) = helpers_of(os.getpid())
-        silent = IpmiPower(bmc=bmc(ports["silent"]), helper=helper, timeout_s=50)
-        waiting = [threads.submit(silent.read_state) for _ in range(3)]
+        waiting = [threads.submit(switch.read_state) for switch in waiting_for]
         eventually(lambda: len(processes(killed)) == 3)
         children = processes(killed)
         os.kill(killed, signal.SIGKILL)
@@ -256,7 +261,8 @@ def test_a_killed_helper_fails_what_waits_and_is_started_again(helper: IpmiHelpe
         state = quick.read_state()
         eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
-    assert errors == [f"{silent.bmc.label}: the IPMI helper process ended"] * 3
+    gone = "the IPMI helper process ended"
+    assert errors == [f"{switch.bmc.label}: {gone}" for switch in waiting_for]
     assert state is PowerState.ON
 
 
@@ -279,18 +285,19 @@ import sys, threading
 from hacli.adapters.ipmi import IpmiHelper, IpmiPower
 from hacli.domain.power import Bmc
 helper = IpmiHelper()
-bmc = Bmc(driver="ipmi", address="127.0.0.1", port=int(sys.argv[1]), user="u", password="p",
-          origin="configuration")
-switch = IpmiPower(bmc=bmc, helper=helper, timeout_s=50)
-for _ in range(3):
+for port in sys.argv[1:]:
+    bmc = Bmc(driver="ipmi", address="127.0.0.1", port=int(port), user="u", password="p",
+              origin="configuration")
+    switch = IpmiPower(bmc=bmc, helper=helper, timeout_s=50)
     threading.Thread(target=switch.read_state).start()
 """
 
 
 def test_no_process_is_left_when_hacli_is_killed() -> None:
     """Not even by SIGKILL, and not even in the middle of logins that never end."""
-    with bmcs({"silent": FakeChassis(silent_after=0)}) as ports:
-        hacli = subprocess.Popen([sys.executable, "-c", HACLI_DIES, str(ports["silent"])])
+    with bmcs(endless()) as ports:
+        argv = [sys.executable, "-c", HACLI_DIES, *map(str, ports.values())]
+        hacli = subprocess.Popen(argv)
         eventually(lambda: len(helpers_of(hacli.pid)) == 1)
         (pid,) = helpers_of(hacli.pid)
         eventually(lambda: len(processes(pid)) == 3)

@@ -14,23 +14,26 @@ USER, PASSWORD = "op-of-the-lab", "s3cret-of-the-lab"
 class FakeChassis:
     """A machine that obeys its BMC, unless one of its ills says otherwise.
 
-    ``silent_after`` packets the BMC says nothing more; 0 is silent from the start.
+    ``silent_after`` packets the BMC says nothing more; 0 is silent from the start. With
+    ``drops_every=3`` it drops each third packet: of a login, always the one with the user's name.
     """
 
     on: bool = True
     silent_after: int | None = None
+    drops_every: int | None = None
     delay_s: float = 0.0
     denied: bool = False
     stuck: bool = False
     orders: list[str] = field(default_factory=list)
+    packets: int = 0
 
     @property
     def silent(self) -> bool:
         """Asked by the door once per packet."""
-        if self.silent_after is None:
-            return False
-        self.silent_after -= 1
-        return self.silent_after < 0
+        self.packets += 1
+        if self.drops_every is not None and self.packets % self.drops_every == 0:
+            return True
+        return self.silent_after is not None and self.packets > self.silent_after
 
     def power_state(self) -> bool:
         return self.on
