@@ -1,0 +1,1 @@
+"""hacli: bring the servers of a dead compute host back, once."""

@@ -1,0 +1,375 @@
+"""Evidence of death: what the witnesses said, and the one function that may conclude from it.
+
+``judge`` alone makes ``FenceEvidence``; the functions that force a host down or ask for an
+evacuation take it as an argument (law L2). The rules are the table in ``docs/safety.md``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from itertools import pairwise
+
+from hacli.domain.cluster import FenceEvent
+from hacli.domain.power import PowerState
+
+OFF_GAP_S = 3.0
+"""Two OFF readings must lie at least this far apart."""
+HEARTBEAT_STILL_S = 15.0
+"""1.5 report intervals of nova-compute (10 s)."""
+ATTESTATION_VALID_S = 900.0
+WRONG_BOX_WINDOW_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silence:
+    """A witness was asked and gave no usable answer."""
+
+    why: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerReading:
+    """What the BMC said. Times are ``Clock.monotonic`` seconds around the call."""
+
+    state: PowerState
+    asked_at: float
+    answered_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeReading:
+    """What Pacemaker said of the node at one moment.
+
+    ``opinion_counts`` is False while node, connection or cluster is in maintenance or unmanaged,
+    without quorum or DC: then nothing here is a sign of life nor of death, but for a pending fence.
+    ``connected``: the remote connection is Started, neither failed nor the node unclean.
+    """
+
+    at: float
+    quorate: bool
+    opinion_counts: bool
+    connected: bool
+    fence_pending: bool
+    newest_fence: FenceEvent | None  # newest completed one
+    node_fenced: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeartbeatReading:
+    """nova-compute's ``updated_at`` beside the API's own clock.
+
+    ``writes`` counts our own PUTs to this service before the reading: they move ``updated_at`` too.
+    """
+
+    at: float
+    updated_at: datetime | None
+    date: datetime
+    writes: int
+
+
+class OffBy(Enum):
+    """Who was ordered to cut the power."""
+
+    PACEMAKER = "pacemaker"
+    BMC = "bmc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffOrder:
+    """An OFF that this run ordered and that was reported successful or acknowledged."""
+
+    by: OffBy
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attestation:
+    """A person on a terminal typed the host's name and how they know that it has no power."""
+
+    host: str
+    reason: str
+    user: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readings:
+    """All that this run has seen of one host, oldest first within each witness."""
+
+    host: str
+    now: float
+    clustered: bool = True  # False: a person said --without-cluster
+    off_orders: tuple[OffOrder, ...] = ()
+    power: tuple[PowerReading | Silence, ...] = ()
+    node: tuple[NodeReading | Silence, ...] = ()
+    heartbeat: tuple[HeartbeatReading | Silence, ...] = ()
+    vanished: tuple[str, ...] = ()  # other hosts lost within 30 s of our power-off
+    attestation: Attestation | None = None
+
+
+class Witness(Enum):
+    """Whose word the evidence rests on."""
+
+    BMC = "bmc"
+    PACEMAKER = "pacemaker"
+    ATTESTATION = "attestation"
+
+
+class _Seal:
+    """Only this module holds one."""
+
+
+_SEAL = _Seal()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FenceEvidence:
+    """Proof that the host is dead, as of ``proven_at`` (monotonic). Made by ``judge`` only."""
+
+    host: str
+    witness: Witness
+    text: str
+    proven_at: float
+    seal: _Seal = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("FenceEvidence is made by judge() alone")
+
+    def age_s(self, now: float) -> float:
+        """Seconds since the youngest reading it rests on."""
+        return now - self.proven_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Why death is not proven. A sign of life stops new requests at once; silence suspends them."""
+
+    host: str
+    signs_of_life: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def judge(readings: Readings) -> FenceEvidence | Doubt:
+    """Whether the readings prove that the host is dead, and on whose word.
+
+    A sign of life vetoes every witness; then the BMC, Pacemaker and a person's attestation are
+    heard in this order; each of them also needs the heartbeat still and, in a cluster, quorum.
+    """
+    signs = tuple(_signs_of_life(readings))
+    missing = tuple(_missing_for_all(readings))
+    if not signs and not missing:
+        for hear in (_by_bmc, _by_pacemaker, _by_attestation):
+            verdict = hear(readings)
+            if isinstance(verdict, FenceEvidence):
+                return verdict
+            missing += verdict
+    return Doubt(host=readings.host, signs_of_life=signs, missing=missing)
+
+
+def _signs_of_life(readings: Readings) -> Iterator[str]:
+    power = _power_readings(readings)
+    if power and power[-1].state is PowerState.ON:
+        yield "the BMC reads ON"
+    node = _latest_node(readings)
+    if node is not None and node.opinion_counts and node.connected:
+        yield "Pacemaker's connection to it is Started"
+    if _heartbeat_advances(readings):
+        yield "nova-compute's heartbeat advances"
+    for other in readings.vanished:
+        yield f"{other} vanished just after the power-off: was the wrong machine switched off?"
+
+
+def _missing_for_all(readings: Readings) -> Iterator[str]:
+    if readings.clustered:
+        node = _latest_node(readings)
+        if node is None:
+            yield "Pacemaker has not said anything about the host"
+        elif not node.quorate:
+            yield "the cluster partition has no quorum"
+        elif node.fence_pending:
+            yield "a fencing of the host is still pending"
+    yield from _missing_stillness(readings)
+
+
+def _by_bmc(readings: Readings) -> FenceEvidence | tuple[str, ...]:
+    power = _power_readings(readings)
+    if not power:
+        return ("the BMC has not answered",)
+    since = _off_known_since(readings)
+    if since is None:
+        return ("no OFF was ordered and no fence has completed",)
+    offs = [reading for reading in _trailing_offs(power) if reading.asked_at >= since]
+    offs = [reading for reading in offs if _no_fence_pending_at(readings, reading)]
+    if not offs or offs[-1].asked_at - offs[0].answered_at < OFF_GAP_S:
+        return (
+            f"the BMC has not read OFF twice, {OFF_GAP_S:.0f} s apart, since it was ordered off",
+        )
+    return FenceEvidence(
+        host=readings.host,
+        witness=Witness.BMC,
+        text=f"OFF, read {len(offs)} times from the BMC",
+        proven_at=_not_younger_than_cluster(readings, offs[-1].asked_at),
+        seal=_SEAL,
+    )
+
+
+def _by_pacemaker(readings: Readings) -> FenceEvidence | tuple[str, ...]:
+    node = _latest_node(readings)
+    if node is None:
+        return ()
+    missing = tuple(_missing_from_pacemaker(readings, node))
+    if missing:
+        return missing
+    return FenceEvidence(
+        host=readings.host,
+        witness=Witness.PACEMAKER,
+        text="Pacemaker fenced it (off) and has not seen it since",
+        proven_at=node.at,
+        seal=_SEAL,
+    )
+
+
+def _missing_from_pacemaker(readings: Readings, node: NodeReading) -> Iterator[str]:
+    if readings.power and not isinstance(readings.power[-1], Silence):
+        yield "the BMC answers, so its reading decides"
+        return
+    if not node.opinion_counts:
+        yield "Pacemaker's opinion does not count while node or cluster are in maintenance"
+    orders = [order for order in readings.off_orders if order.by is OffBy.PACEMAKER]
+    if not orders:
+        yield "Pacemaker has not carried out an OFF ordered by this run"
+    elif node.at < orders[-1].at:
+        yield "Pacemaker was not asked again since the OFF"
+    fence = node.newest_fence
+    if fence is None or not fence.executed:
+        yield "the newest fencing in Pacemaker's history was not executed by a device"
+    elif fence.action != "off":
+        yield f"the newest fencing was a {fence.action}, which may have ended in ON"
+    elif fence.completed is None or not node.node_fenced:
+        yield "the CIB does not say that the node is fenced"
+    elif int(fence.completed.timestamp()) != node.node_fenced:
+        yield "fence history and CIB name different fencings"
+
+
+def _by_attestation(readings: Readings) -> FenceEvidence | tuple[str, ...]:
+    word = readings.attestation
+    if word is None:
+        return ()
+    if word.host != readings.host:
+        return (f"the attestation is for {word.host}",)
+    if readings.now - word.at > ATTESTATION_VALID_S:
+        return ("the attestation is older than 15 minutes",)
+    beats = [beat for beat in readings.heartbeat if isinstance(beat, HeartbeatReading)]
+    return FenceEvidence(
+        host=readings.host,
+        witness=Witness.ATTESTATION,
+        text=f"{word.user} declares that it has no power: {word.reason}",
+        proven_at=_not_younger_than_cluster(readings, beats[-1].at),
+        seal=_SEAL,
+    )
+
+
+def _power_readings(readings: Readings) -> tuple[PowerReading, ...]:
+    return tuple(reading for reading in readings.power if isinstance(reading, PowerReading))
+
+
+def _trailing_offs(power: tuple[PowerReading, ...]) -> list[PowerReading]:
+    """The OFF readings since the last one that was anything else."""
+    offs: list[PowerReading] = []
+    for reading in reversed(power):
+        if reading.state is not PowerState.OFF:
+            break
+        offs.append(reading)
+    return offs[::-1]
+
+
+def _latest_node(readings: Readings) -> NodeReading | None:
+    """The newest word of Pacemaker; None when it said nothing or its last answer was silence."""
+    if not readings.node or isinstance(readings.node[-1], Silence):
+        return None
+    return readings.node[-1]
+
+
+def _off_known_since(readings: Readings) -> float | None:
+    """When an OFF had been ordered by us, or Pacemaker had completed a fence, at the latest."""
+    if readings.off_orders:
+        return readings.off_orders[-1].at
+    for node in readings.node:
+        if isinstance(node, NodeReading) and node.newest_fence and node.newest_fence.executed:
+            return node.at
+    return None
+
+
+NEAR_S = 5.0
+"""A word of Pacemaker's within this time of a power reading belongs to it."""
+
+
+def _no_fence_pending_at(readings: Readings, power: PowerReading) -> bool:
+    if not readings.clustered:
+        return True
+    near = [
+        node
+        for node in readings.node
+        if isinstance(node, NodeReading)
+        and power.asked_at - NEAR_S <= node.at <= power.answered_at + NEAR_S
+    ]
+    return bool(near) and not any(node.fence_pending for node in near)
+
+
+def _not_younger_than_cluster(readings: Readings, at: float) -> float:
+    """Evidence is as old as the older of the witness and the cluster's last word."""
+    node = _latest_node(readings)
+    return min(at, node.at) if readings.clustered and node is not None else at
+
+
+def _heartbeats_after_off(readings: Readings) -> list[HeartbeatReading]:
+    since = readings.off_orders[-1].at if readings.off_orders else float("-inf")
+    return [
+        beat
+        for beat in readings.heartbeat
+        if isinstance(beat, HeartbeatReading) and beat.at >= since
+    ]
+
+
+def _heartbeat_advances(readings: Readings) -> bool:
+    """It moved, not by a write of ours, since the power-off, and has not been still since."""
+    beats = _heartbeats_after_off(readings)
+    moved = any(_moved(before, after) for before, after in pairwise(beats))
+    return moved and not _is_still(beats)
+
+
+def _moved(before: HeartbeatReading, after: HeartbeatReading) -> bool:
+    return before.writes == after.writes and before.updated_at != after.updated_at
+
+
+def _is_still(beats: list[HeartbeatReading]) -> bool:
+    """No heartbeat came for 15 s: by the API's own clock, or by watching.
+
+    Our own PUT moves ``updated_at``, so after one the count starts anew, unless stillness was seen
+    before it and nothing moved since.
+    """
+    still = False
+    watched_from: HeartbeatReading | None = None
+    for beat in beats:
+        if watched_from is not None and _moved(watched_from, beat):
+            still, watched_from = False, None
+        if watched_from is None or watched_from.writes != beat.writes:
+            watched_from = beat
+        if beat.updated_at is not None:
+            silent_s = (beat.date - beat.updated_at).total_seconds()
+            watched_s = (beat.date - watched_from.date).total_seconds()
+            still = still or max(silent_s, watched_s) >= HEARTBEAT_STILL_S
+    return still
+
+
+def _missing_stillness(readings: Readings) -> Iterator[str]:
+    beats = [beat for beat in readings.heartbeat if isinstance(beat, HeartbeatReading)]
+    if not beats:
+        yield "Nova has not said when nova-compute reported last"
+    elif not _heartbeats_after_off(readings):
+        yield "Nova was not asked about the heartbeat since the power-off"
+    elif not _is_still(beats):
+        yield f"nova-compute's heartbeat has not been still for {HEARTBEAT_STILL_S:.0f} s"

@@ -1,0 +1,279 @@
+"""What hacli asks of the world, as Protocols, and World, their bundle.
+
+Adapters translate one call each: they never retry, wait or decide, and their constructors do no
+I/O. Every call ends within its own time limit. A read raises a ``SourceError`` or returns a value
+that was really read; a write that changes Nova returns a ``RequestOutcome``, because "no answer"
+is a result to act on, not an exception to forget.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.events import Event, StoredEvent
+from hacli.domain.evidence import FenceEvidence
+from hacli.domain.power import Bmc, PowerState
+from hacli.domain.servers import (
+    Caller,
+    ComputeService,
+    Hypervisor,
+    InstanceAction,
+    Migration,
+    RequestOutcome,
+    Server,
+    ServerGroup,
+    ServerList,
+    ServiceList,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class FenceAnswer(Enum):
+    """How ``stonith_admin`` ended."""
+
+    CONFIRMED = "confirmed"  # exit 0
+    FAILED = "failed"  # it tried and says no
+    PENDING = "pending"  # we stopped waiting; the order may still be carried out
+    NO_DEVICE = "no device"  # no such device or node
+
+
+@dataclass(frozen=True, kw_only=True)
+class FenceResult:
+    """The end of one fencing order, with the tool's own words."""
+
+    answer: FenceAnswer
+    exit_code: int | None
+    message: str
+
+
+class Cluster(Protocol):
+    """Pacemaker, through its command-line tools behind the configured prefix."""
+
+    def read_view(self) -> ClusterView:
+        """One crm_mon and one full CIB read.
+
+        Raises:
+            Unreachable: No cluster here (exit 102), a time-out, no prefix that works.
+            Unreadable: An attribute we decide on is missing or has an unknown value.
+            NotPermitted: Neither root nor in group haclient.
+        """
+        ...
+
+    def read_node_state(self, node: str) -> NodeState:
+        """The cheap re-read by cibadmin: one ``node_state`` and the quorum. Raises as read_view."""
+        ...
+
+    def fence_off(self, node: str, *, timeout_s: float) -> FenceResult:
+        """``stonith_admin --fence``: order OFF and wait for its end, at most ``timeout_s``.
+
+        Raises:
+            Unreachable: The order certainly did not reach the cluster.
+        """
+        ...
+
+    def confirm_off(self, node: str) -> None:
+        """``stonith_admin --confirm``: tell Pacemaker that the node is down; the proof is ours."""
+        ...
+
+    def write_attribute(self, node: str, name: str, value: str) -> None:
+        """Set a permanent node attribute and return when the CIB has it."""
+        ...
+
+    def clear_attribute(self, node: str, name: str) -> None:
+        """Remove a permanent node attribute; fine when it is not there."""
+        ...
+
+    def restart_service(self, node: str, service: str, *, timeout_s: float) -> None:
+        """Restart one service of the chain on this node, through Pacemaker."""
+        ...
+
+
+class Compute(Protocol):
+    """Nova. Reads may be repeated underneath; what changes anything is sent exactly once."""
+
+    def read_caller(self) -> Caller:
+        """Who we are, whether admin is proven, and the negotiated microversions (read once)."""
+        ...
+
+    def read_services(self) -> ServiceList:
+        """All services of the region, one request, with the API's Date."""
+        ...
+
+    def read_servers(self, host: str) -> ServerList:
+        """Every server of exactly this Nova host, all pages, each checked to be of this host."""
+        ...
+
+    def read_server(self, server_id: str) -> Server | None:
+        """One server; None when Nova says that there is none (404)."""
+        ...
+
+    def read_hypervisor_servers(self, host: str) -> frozenset[str]:
+        """Ids of the servers that the hypervisor list (``with_servers``) shows on this host."""
+        ...
+
+    def read_hypervisors(self) -> tuple[Hypervisor, ...]:
+        """Approximate capacity and counts of all hosts, one request (paged)."""
+        ...
+
+    def read_evacuations(self, source: str) -> tuple[Migration, ...]:
+        """All evacuation records of this source host, newest first, all pages."""
+        ...
+
+    def read_moves(self, host: str) -> tuple[Migration, ...]:
+        """All unfinished live migrations, migrations and resizes from or to this host."""
+        ...
+
+    def read_actions(self, server_id: str) -> tuple[InstanceAction, ...]:
+        """The action log of one server, newest first."""
+        ...
+
+    def read_groups(self) -> tuple[ServerGroup, ...]:
+        """All server groups of all projects."""
+        ...
+
+    def disable(self, service: ComputeService, *, reason: str, timeout_s: float) -> RequestOutcome:
+        """Stop new servers going to the host. On a dead host that Nova calls up it takes 60 s."""
+        ...
+
+    def enable(self, service: ComputeService) -> RequestOutcome:
+        """Let the scheduler use the host again."""
+        ...
+
+    def force_down(
+        self, service: ComputeService, evidence: FenceEvidence, *, disable_reason: str | None
+    ) -> RequestOutcome:
+        """Tell Nova that the host is down; with a reason, disable it in the same PUT."""
+        ...
+
+    def force_up(self, service: ComputeService) -> RequestOutcome:
+        """Take the force-down away. Refused (400) while ``done`` evacuations remain."""
+        ...
+
+    def evacuate(
+        self, server_id: str, evidence: FenceEvidence, *, target: str | None
+    ) -> RequestOutcome:
+        """Ask for one evacuation, once, below microversion 2.95 (running stays running)."""
+        ...
+
+
+class PowerSwitch(Protocol):
+    """The BMC of one compute host."""
+
+    def read_state(self) -> PowerState:
+        """What the BMC reports right now.
+
+        Raises:
+            Unreachable: No usable answer. The host counts as running.
+            NotPermitted: It refuses the login.
+        """
+        ...
+
+    def power_off(self) -> None:
+        """Order an immediate hard power-off and return at once. Raises as read_state."""
+        ...
+
+    def power_on(self) -> None:
+        """Order power on; return without waiting for it. Raises as read_state."""
+        ...
+
+
+class Journal(Protocol):
+    """The record of one run, and the way to earlier ones. Losing it loses history, never safety."""
+
+    @property
+    def run(self) -> str:
+        """Id of this run, ``r-`` and some hex digits."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Store the event durably, number it, then pass it on to the listeners."""
+        ...
+
+    def read_events(
+        self, *, host: str | None = None, run: str | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Stored events, oldest first, of one host or run."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. Ages and limits use ``monotonic``; ``now`` is for people and records."""
+
+    def now(self) -> datetime:
+        """UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back and count while the machine sleeps."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            Interrupted: A signal asked the run to stop.
+        """
+        ...
+
+
+class Task(Protocol[T_co]):
+    """One port call in flight."""
+
+    @property
+    def done(self) -> bool:
+        """The call has returned or raised."""
+        ...
+
+    def result(self) -> T_co:
+        """What the call returned, or raise what it raised."""
+        ...
+
+
+class Tasks(Protocol):
+    """Bounded workers. Each makes one port call and returns a value; they decide nothing."""
+
+    def submit(self, call: Callable[[], T]) -> Task[T]:
+        """Start ``call`` on a worker, or queue it when all are busy."""
+        ...
+
+    def wait_any(self, tasks: Collection[Task[object]], *, timeout_s: float) -> None:
+        """Return when one of the tasks is done or the time has passed, whichever is first.
+
+        Raises:
+            Interrupted: A signal asked the run to stop.
+        """
+        ...
+
+
+class Locks(Protocol):
+    """One run per host on this machine (flock); released by the kernel when the process dies."""
+
+    def acquire(self, host: str, *, run: str) -> None:
+        """Take the lock of ``host``.
+
+        Raises:
+            Busy: Another process has it; the error says which and since when.
+        """
+        ...
+
+    def release(self, host: str) -> None:
+        """Give it back."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Everything a service may touch."""
+
+    cluster: Cluster | None  # None: configured to work without one
+    compute: Compute
+    switch: Callable[[Bmc], PowerSwitch]
+    open_journal: Callable[[str, str], Journal]  # operation, host
+    locks: Locks
+    clock: Clock
+    tasks: Tasks

@@ -1,0 +1,186 @@
+"""The switches of one nova-compute record: disable, force-down, force-up, enable.
+
+A write whose answer is uncertain is read back, never believed and never repeated blindly; all
+four are idempotent in Nova, so that one more try after a read-back is safe.
+"""
+
+from collections.abc import Callable
+
+from hacli.domain.events import StepDone, StepStarted
+from hacli.domain.evidence import FenceEvidence
+from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE, MARKER
+from hacli.domain.servers import Accepted, ComputeService, NotSent, Rejected, RequestOutcome
+from hacli.errors import Failed, SourceError
+from hacli.ports import Task, World
+from hacli.service.asking import TICK_S, ask
+from hacli.service.deathwatch import DeathWatch
+from hacli.service.run import Run
+
+TRIES = 3
+TRY_AGAIN_AFTER_S = 2.0
+
+
+class EarlyDisable:
+    """The disable that runs beside the fence, best effort, and never delays it.
+
+    On a dead host that Nova still calls up the answer takes 60 s, but the database is written
+    first (``lab-joined.md`` 3): the answer is not waited for, the record is read back.
+    """
+
+    def __init__(self, run: Run, watch: DeathWatch) -> None:
+        self._run = run
+        self._began = run.world.clock.monotonic()
+        self._task: Task[RequestOutcome] | None = None
+        service = run.services.of(run.nova_host)
+        assert service is not None
+        if not service.enabled:
+            self._report("skipped", f"already disabled ({service.disabled_reason or 'no reason'})")
+            return
+        run.record(StepStarted(step="disable"))
+        watch.wrote()
+        compute, limit, marker = run.world.compute, run.policy.early_disable_limit_s, run.marker
+        self._task = run.world.tasks.submit(
+            lambda: compute.disable(service, reason=marker, timeout_s=limit)
+        )
+
+    def take_in(self) -> None:
+        """Report the answer once it has come."""
+        if self._task is not None and self._task.done:
+            accepted = isinstance(self._task.result(), Accepted)
+            self._task = None
+            if accepted:
+                self._report("ok", f"no new VMs on {self._run.host.name}")
+            else:
+                self._read_back()
+
+    def finish(self) -> None:
+        """Wait for the rest of the limit, then report what Nova's record says."""
+        until = self._began + self._run.policy.early_disable_limit_s + TICK_S
+        while self._task is not None and self._run.world.clock.monotonic() < until:
+            self._run.world.tasks.wait_any([self._task], timeout_s=TICK_S)
+            self.take_in()
+        if self._task is not None:
+            self._task = None
+            self._read_back()
+
+    def _read_back(self) -> None:
+        try:
+            disabled = not read_service(self._run.world, self._run.nova_host).enabled
+        except (SourceError, Failed):
+            disabled = False
+        if disabled:
+            self._report("ok", f"no new VMs on {self._run.host.name} (read back)")
+        else:
+            self._report("late", "no answer yet; it is set again together with force-down")
+
+    def _report(self, status: str, text: str) -> None:
+        took = self._run.world.clock.monotonic() - self._began
+        self._run.record(StepDone(step="disable", status=status, took_s=round(took, 3), text=text))
+
+
+def read_service(world: World, nova_host: str) -> ComputeService:
+    """The compute service as Nova has it now.
+
+    Raises:
+        Failed: Nova does not list it, or its cell is down.
+    """
+    service = ask(world, world.compute.read_services).of(nova_host)
+    if service is None or not service.known:
+        raise Failed(
+            f"Nova does not show the compute service of {nova_host}.",
+            why="the service is not in the list, or its cell is down",
+            state="Unknown.",
+            code="SERVICE_MISSING",
+            host=nova_host,
+        )
+    return service
+
+
+def force_down(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> str:
+    """Tell Nova that the host is down, on this evidence, and read it back; returns the step's text.
+
+    The node attributes come first: a crash between them and the PUT leaves a force-down that is
+    known to be ours, never one whose owner nobody knows.
+    """
+    service = read_service(run.world, run.nova_host)
+    if service.forced_down:
+        _set_gate(run)
+        return "Nova was told already" + ("" if _is_ours(run) else " (not by hacli; it stays)")
+    _set_gate(run)
+    _write_attribute(run, FORCED_DOWN_ATTRIBUTE)
+    reason = run.marker if service.enabled else None
+
+    def send() -> RequestOutcome:
+        watch.wrote()
+        return ask(
+            run.world,
+            lambda: run.world.compute.force_down(service, evidence, disable_reason=reason),
+        )
+
+    change(run.world, run.nova_host, send, lambda now: now.forced_down, what="force it down")
+    return "Nova knows" + ("" if run.host.node is None else ", Pacemaker knows")
+
+
+def change(
+    world: World,
+    nova_host: str,
+    send: Callable[[], RequestOutcome],
+    is_done: Callable[[ComputeService], bool],
+    *,
+    what: str,
+) -> ComputeService:
+    """Send an idempotent change until it is read back as done.
+
+    Raises:
+        Failed: Nova refuses, or the change does not show after three tries.
+    """
+    why = ""
+    for attempt in range(TRIES):
+        if attempt:
+            world.clock.wait(TRY_AGAIN_AFTER_S)
+        outcome = send()
+        if isinstance(outcome, Rejected):
+            why = f"Nova refused ({outcome.status}): {outcome.message}"
+            break
+        if isinstance(outcome, NotSent):
+            why = outcome.why
+            continue
+        try:
+            service = read_service(world, nova_host)
+        except SourceError as error:
+            why = error.why
+            continue
+        if is_done(service):
+            return service
+        why = "Nova does not show the change"
+    raise Failed(
+        f"Nova could not be told to {what} ({nova_host}).",
+        why=why,
+        state="The host is off. No VM was asked for in this step.",
+        next_steps=("the same command again goes on from here",),
+        code="NOVA_WRITE_FAILED",
+        host=nova_host,
+    )
+
+
+def _set_gate(run: Run) -> None:
+    """Keep nova-compute off the node until ``enable`` lifts it, and read the gate back."""
+    cluster, node = run.world.cluster, run.host.node
+    if cluster is None or node is None:
+        return
+    if GATE_ATTRIBUTE in node.attributes:
+        return
+    _write_attribute(run, GATE_ATTRIBUTE)
+
+
+def _write_attribute(run: Run, name: str) -> None:
+    cluster, node = run.world.cluster, run.host.node
+    if cluster is not None and node is not None:
+        ask(run.world, lambda: cluster.write_attribute(node.name, name, run.journal.run))
+
+
+def _is_ours(run: Run) -> bool:
+    node = run.host.node
+    service = run.host.service
+    marked = service is not None and (service.disabled_reason or "").startswith(MARKER)
+    return marked or (node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes)

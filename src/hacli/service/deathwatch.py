@@ -1,0 +1,220 @@
+"""Watch one host's witnesses, keep what they said, and have it judged (laws L1 to L3)."""
+
+from collections.abc import Callable
+
+from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.evidence import (
+    Attestation,
+    Doubt,
+    FenceEvidence,
+    HeartbeatReading,
+    NodeReading,
+    OffBy,
+    OffOrder,
+    PowerReading,
+    Readings,
+    Silence,
+    judge,
+)
+from hacli.domain.hosts import ComputeHost, connected, opinion_counts
+from hacli.domain.servers import ServiceList
+from hacli.errors import SourceError
+from hacli.ports import Task, World
+from hacli.service.asking import TICK_S, ask_all, outcome_of
+
+KEEP = 40
+"""Readings kept of each witness; a recovery of an hour makes thousands."""
+FULL_VIEW_S = 60.0
+"""For so long after a power-off the whole cluster is read, for neighbours that vanish with it."""
+FULL_VIEW_EVERY_S = 30.0
+LOOK_LIMIT_S = 20.0
+
+
+class DeathWatch:
+    """All that this run has seen of one host's life signs.
+
+    ``look`` asks every witness and waits; ``start_look`` and ``take_in`` do the same in two halves
+    for a loop that has other work. ``judge`` weighs what has come in. Our own writes to the
+    compute service must be announced with ``wrote`` before they are sent.
+    """
+
+    def __init__(self, world: World, host: ComputeHost, view: ClusterView | None) -> None:
+        self._world = world
+        self._host = host
+        self._clustered = world.cluster is not None and host.node is not None
+        self._neighbours = _connected_nodes(view) - {host.node.name if host.node else ""}
+        self._orders: tuple[OffOrder, ...] = ()
+        self._power: tuple[PowerReading | Silence, ...] = ()
+        self._node: tuple[NodeReading | Silence, ...] = ()
+        self._heartbeat: tuple[HeartbeatReading | Silence, ...] = ()
+        self._vanished: frozenset[str] = frozenset()
+        self._attestation: Attestation | None = None
+        self._writes = 0
+        self._full_view_at = float("-inf")
+        self._open: dict[str, Task[object]] = {}
+        self._open_since = 0.0
+
+    @property
+    def power(self) -> PowerReading | Silence | None:
+        """The newest word of the BMC."""
+        return self._power[-1] if self._power else None
+
+    def attest(self, attestation: Attestation) -> None:
+        """A person's word that the host has no power."""
+        self._attestation = attestation
+
+    def ordered_off(self, by: OffBy) -> None:
+        """An OFF was carried out or acknowledged just now."""
+        self._orders += (OffOrder(by=by, at=self._world.clock.monotonic()),)
+
+    def wrote(self) -> None:
+        """A PUT of ours to the compute service is about to move ``updated_at``."""
+        self._writes += 1
+
+    def judge(self) -> FenceEvidence | Doubt:
+        """Evidence or doubt from everything seen so far."""
+        return judge(
+            Readings(
+                host=self._host.name,
+                now=self._world.clock.monotonic(),
+                clustered=self._clustered,
+                off_orders=self._orders,
+                power=self._power,
+                node=self._node,
+                heartbeat=self._heartbeat,
+                vanished=tuple(sorted(self._vanished)),
+                attestation=self._attestation,
+            )
+        )
+
+    def look(self, *, limit_s: float = LOOK_LIMIT_S) -> None:
+        """Ask every witness once, at the same time, and take in what they say."""
+        began = self._world.clock.monotonic()
+        for name, answer in ask_all(self._world, self._calls(), limit_s=limit_s).items():
+            self._take(name, answer, began=began)
+
+    def start_look(self) -> None:
+        """Ask every witness that is not being asked already, without waiting."""
+        self._open_since = self._world.clock.monotonic()
+        for name, call in self._calls().items():
+            if name not in self._open:
+                self._open[name] = self._world.tasks.submit(call)
+
+    def take_in(self) -> None:
+        """Take in the answers that have come since ``start_look``."""
+        for name, task in tuple(self._open.items()):
+            if task.done:
+                del self._open[name]
+                self._take(name, outcome_of(task, limit_s=TICK_S), began=self._open_since)
+
+    @property
+    def looking(self) -> tuple[Task[object], ...]:
+        """The questions still open."""
+        return tuple(self._open.values())
+
+    def _calls(self) -> dict[str, Callable[[], object]]:
+        calls: dict[str, Callable[[], object]] = {"heartbeat": self._read_heartbeat}
+        if self._host.bmc is not None:
+            calls["power"] = self._read_power
+        if self._clustered:
+            calls["node"] = self._read_view if self._wants_full_view() else self._read_node
+        return calls
+
+    def _wants_full_view(self) -> bool:
+        now = self._world.clock.monotonic()
+        recent_order = not self._orders or now - self._orders[-1].at <= FULL_VIEW_S
+        return recent_order or now - self._full_view_at >= FULL_VIEW_EVERY_S
+
+    def _read_power(self) -> object:
+        assert self._host.bmc is not None
+        asked_at = self._world.clock.monotonic()
+        state = self._world.switch(self._host.bmc).read_state()
+        answered_at = self._world.clock.monotonic()
+        return PowerReading(state=state, asked_at=asked_at, answered_at=answered_at)
+
+    def _read_view(self) -> object:
+        assert self._world.cluster is not None
+        return self._world.cluster.read_view()
+
+    def _read_node(self) -> object:
+        assert self._world.cluster is not None
+        assert self._host.node is not None
+        return self._world.cluster.read_node_state(self._host.node.name)
+
+    def _read_heartbeat(self) -> object:
+        writes = self._writes
+        return writes, self._world.compute.read_services()
+
+    def _take(self, name: str, answer: object, *, began: float) -> None:
+        silence = Silence(why=answer.why, at=began) if isinstance(answer, SourceError) else None
+        if name == "power":
+            power = silence or answer
+            assert isinstance(power, PowerReading | Silence)
+            self._power = (*self._power, power)[-KEEP:]
+        elif name == "node":
+            self._node = (*self._node, silence or self._node_reading(answer, began))[-KEEP:]
+        else:
+            self._heartbeat = (*self._heartbeat, silence or self._beat(answer, began))[-KEEP:]
+
+    def _beat(self, answer: object, began: float) -> HeartbeatReading | Silence:
+        assert isinstance(answer, tuple)
+        writes, services = answer
+        assert isinstance(services, ServiceList)
+        assert self._host.service is not None
+        service = services.of(self._host.service.host)
+        if service is None or not service.known:
+            return Silence(why="Nova shows no such compute service", at=began)
+        if writes != self._writes:
+            return Silence(why="read while we were writing", at=began)
+        return HeartbeatReading(
+            at=began, updated_at=service.updated_at, date=services.date, writes=writes
+        )
+
+    def _node_reading(self, answer: object, began: float) -> NodeReading | Silence:
+        if isinstance(answer, NodeState):
+            return self._from_node_state(answer, began)
+        assert isinstance(answer, ClusterView)
+        self._full_view_at = began
+        return self._from_view(answer, began)
+
+    def _from_view(self, view: ClusterView, began: float) -> NodeReading | Silence:
+        assert self._host.node is not None
+        node = view.node(self._host.node.name)
+        if node is None:
+            return Silence(why="Pacemaker does not list the node any more", at=began)
+        if self._orders:
+            self._vanished |= self._neighbours - _connected_nodes(view)
+        completed = [event for event in node.fence_events if event.status != "pending"]
+        return NodeReading(
+            at=began,
+            quorate=view.acts,
+            opinion_counts=opinion_counts(node, view),
+            connected=connected(node),
+            fence_pending=len(completed) < len(node.fence_events),
+            newest_fence=completed[0] if completed else None,
+            node_fenced=node.node_fenced,
+        )
+
+    def _from_node_state(self, state: NodeState, began: float) -> NodeReading | Silence:
+        """The cheap re-read, together with the last full one: history is carried over only while
+        the CIB still names the same fencing.
+        """
+        before = next((r for r in reversed(self._node) if isinstance(r, NodeReading)), None)
+        if before is None or before.node_fenced != state.node_fenced:
+            self._full_view_at = float("-inf")
+            return Silence(why="the CIB has changed; the cluster must be read in full", at=began)
+        return NodeReading(
+            at=began,
+            quorate=state.with_quorum and state.dc,
+            opinion_counts=before.opinion_counts,
+            connected=state.in_cluster,
+            fence_pending=before.fence_pending,
+            newest_fence=before.newest_fence,
+            node_fenced=state.node_fenced,
+        )
+
+
+def _connected_nodes(view: ClusterView | None) -> frozenset[str]:
+    if view is None:
+        return frozenset()
+    return frozenset(n.name for n in view.nodes if connected(n) and opinion_counts(n, view))

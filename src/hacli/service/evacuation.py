@@ -1,0 +1,485 @@
+"""Bring the servers of a dead host back elsewhere: ask once each, follow every one, read it back.
+
+Laws L2 to L5 meet here. The loop holds the evidence and lets a request go only while it is fresh;
+what each server needs next is decided by ``domain.evacuation.next_move``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from hacli.domain.evacuation import (
+    Ask,
+    End,
+    Ended,
+    Look,
+    Move,
+    Plan,
+    ServerRun,
+    Skip,
+    Verify,
+    Window,
+    answered,
+    anti_affinity_clash,
+    asked,
+    looked,
+    next_move,
+    observe_records,
+    verify_server,
+)
+from hacli.domain.events import Asked, Intent, Progressed, ServerChanged
+from hacli.domain.evidence import Doubt, FenceEvidence
+from hacli.domain.servers import (
+    Accepted,
+    InstanceAction,
+    Migration,
+    NotSent,
+    Rejected,
+    RequestOutcome,
+    Server,
+    ServerGroup,
+    Uncertain,
+)
+from hacli.errors import Failed, SourceError
+from hacli.ports import Task
+from hacli.service.asking import TICK_S
+from hacli.service.deathwatch import DeathWatch
+from hacli.service.run import Run
+
+LOOK_EVERY_S = 4.0
+"""How often the witnesses are asked again while requests may be sent."""
+LOOK_IDLE_EVERY_S = 15.0
+"""And when all have been sent: a host that returns now is told to the operator."""
+VERIFY_EVERY_S = 1.0
+TRACE_EVERY_S = 15.0
+NAMES_SHOWN = 10
+PROGRESS_EVERY_S = 5.0
+VERIFY_LIMIT_S = 60.0
+"""How long a server that has arrived may take to settle into its former state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerEnd:
+    """How one server ended, for the screen and the exit code."""
+
+    server: Server
+    end: End
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evacuated:
+    """The result of one evacuation: every server of the plan is in exactly one of the two."""
+
+    ends: tuple[ServerEnd, ...]
+    skips: tuple[Skip, ...]
+
+    @property
+    def verified(self) -> tuple[ServerEnd, ...]:
+        """Servers that run (or stay stopped) on another host as before."""
+        return tuple(end for end in self.ends if end.end is End.VERIFIED)
+
+    @property
+    def failed(self) -> tuple[ServerEnd, ...]:
+        """Servers that did not come back as they were."""
+        return tuple(end for end in self.ends if end.end is not End.VERIFIED)
+
+
+class Evacuation:
+    """The loop over all servers of one host. One instance per run; ``run`` is called once."""
+
+    def __init__(
+        self,
+        run: Run,
+        watch: DeathWatch,
+        evidence: FenceEvidence,
+        plan: Plan,
+        *,
+        groups: tuple[ServerGroup, ...],
+        destinations: int,
+    ) -> None:
+        self._run = run
+        self._world = run.world
+        self._watch = watch
+        self._evidence: FenceEvidence | None = evidence
+        self._life_told = False
+        self._silent_since: float | None = None
+        self._plan = plan
+        self._groups = groups
+        self._window = Window.start(
+            limit=run.policy.window,
+            destinations=max(1, destinations),
+            per_destination=run.policy.per_destination,
+        )
+        self._runs = {server_run.server.id: server_run for server_run in plan.runs}
+        self._ends: dict[str, ServerEnd] = {}
+        self._asking: dict[str, Task[RequestOutcome]] = {}
+        self._asked_at: dict[str, float] = {}
+        self._reading: dict[str, Task[Server | None]] = {}
+        self._looking: dict[str, Task[tuple[InstanceAction, ...]]] = {}
+        self._moves: dict[str, Move] = {}
+        self._read_at: dict[str, float] = {}
+        self._polling: Task[tuple[Migration, ...]] | None = None
+        self._poll_began = 0.0
+        self._polled_at = float("-inf")
+        self._looked_at = float("-inf")
+        self._progress_at = float("-inf")
+
+    def run(self) -> Evacuated:
+        """Work until every server has its end.
+
+        Raises:
+            Failed: A sign of life appeared, or the witnesses were silent for too long; what is in
+                flight is named.
+            Interrupted: Ctrl-C; what Nova has accepted goes on.
+        """
+        for skip in self._plan.skips:
+            self._tell(skip.server, "skipped", text=skip.text, code=skip.reason.value)
+        while len(self._ends) < len(self._runs):
+            self._take_in()
+            self._decide()
+            self._reprove()
+            self._advance()
+            self._poll()
+            self._report_progress()
+            self._sleep()
+        self._report_progress(last=True)
+        return Evacuated(ends=tuple(self._ends.values()), skips=self._plan.skips)
+
+    @property
+    def _now(self) -> float:
+        return self._world.clock.monotonic()
+
+    def _open_runs(self) -> Iterable[ServerRun]:
+        return (run for key, run in self._runs.items() if key not in self._ends)
+
+    def _take_in(self) -> None:
+        """Collect what workers brought, and nothing else."""
+        self._watch.take_in()
+        for key, task in tuple(self._asking.items()):
+            if task.done:
+                del self._asking[key]
+                self._take_answer(key, task)
+        if self._polling is not None and self._polling.done:
+            self._take_records(self._polling)
+            self._polling = None
+        for key, reading in tuple(self._reading.items()):
+            if reading.done:
+                del self._reading[key]
+                self._take_server(key, reading)
+        for key, looking in tuple(self._looking.items()):
+            if looking.done:
+                del self._looking[key]
+                self._take_actions(key, looking)
+
+    def _take_answer(self, key: str, task: Task[RequestOutcome]) -> None:
+        outcome = task.result()
+        run = self._runs[key]
+        request_id = outcome.request_id if isinstance(outcome, Accepted) else None
+        kind, text = _describe(outcome)
+        self._run.record(Asked(server=key, outcome=kind, text=text, request_id=request_id))
+        self._runs[key] = answered(run, outcome, now=self._now)
+        if isinstance(outcome, Accepted):
+            self._tell(run.server, "rebuilding")
+
+    def _take_records(self, task: Task[tuple[Migration, ...]]) -> None:
+        try:
+            records = task.result()
+        except SourceError:
+            return  # the next poll asks again; a server that nobody sees changing ends as stuck
+        for run in tuple(self._open_runs()):
+            seen = observe_records(run, records, now=self._poll_began)
+            if seen.migration is not run.migration and seen.migration is not None:
+                seen = self._noted(seen, seen.migration)
+            self._runs[run.server.id] = seen
+
+    def _noted(self, run: ServerRun, migration: Migration) -> ServerRun:
+        if migration.is_open:
+            self._tell(run.server, "rebuilding", to=migration.destination)
+            return run
+        if migration.arrived and run.arrived_at is None:
+            began = self._asked_at.get(run.server.id)
+            if began is not None:
+                self._window = self._window.after_arrival(self._now - began)
+            return replace(run, arrived_at=self._now)
+        return run
+
+    def _take_server(self, key: str, task: Task[Server | None]) -> None:
+        run = self._runs[key]
+        try:
+            server = task.result()
+        except SourceError:
+            return  # read again at the next turn
+        move = verify_server(run, server, self._run.nova_host)
+        if isinstance(move, Ended):
+            self._end(run, move, to=server.host if server else None)
+        elif self._now - (run.arrived_at or self._now) >= VERIFY_LIMIT_S:
+            text = f"Nova calls it done, and it still reads {_state_of(server)}"
+            self._end(run, Ended(end=End.STUCK, text=text))
+
+    def _take_actions(self, key: str, task: Task[tuple[InstanceAction, ...]]) -> None:
+        try:
+            self._runs[key] = looked(self._runs[key], task.result())
+        except SourceError:
+            return  # looked at again in a while
+
+    def _decide(self) -> None:
+        """The next move of every open server, once per turn."""
+        now, policy = self._now, self._run.policy
+        self._moves = {
+            run.server.id: next_move(run, now=now, policy=policy) for run in self._open_runs()
+        }
+
+    @property
+    def _waiting(self) -> list[ServerRun]:
+        """Servers that a request is to be sent for."""
+        return [self._runs[key] for key, move in self._moves.items() if isinstance(move, Ask)]
+
+    def _reprove(self) -> None:
+        """Law L3: ask the witnesses again, and stop when they speak of life or say nothing."""
+        wanted = bool(self._waiting)
+        every = LOOK_EVERY_S if wanted else LOOK_IDLE_EVERY_S
+        if not self._watch.looking and self._now - self._looked_at >= every:
+            self._looked_at = self._now
+            self._watch.start_look()
+        verdict = self._watch.judge()
+        self._evidence = verdict if isinstance(verdict, FenceEvidence) else None
+        if self._fresh(self._evidence) is not None or not wanted:
+            self._silent_since = None
+        if isinstance(verdict, Doubt) and verdict.signs_of_life:
+            self._heed_life(verdict, wanted=wanted)
+        elif wanted and self._fresh(self._evidence) is None:
+            self._count_silence(verdict)
+
+    def _fresh(self, evidence: FenceEvidence | None) -> FenceEvidence | None:
+        if evidence is None or evidence.age_s(self._now) > self._run.policy.evidence_max_age_s:
+            return None
+        return evidence
+
+    def _heed_life(self, doubt: Doubt, *, wanted: bool) -> None:
+        """No request is sent from here on; those on the way are heard to their end first."""
+        if wanted and not self._asking:
+            raise self._stopped("SIGN_OF_LIFE", "; ".join(doubt.signs_of_life))
+        if not wanted and not self._life_told:
+            self._life_told = True
+            text = f"{self._run.host.name} shows signs of life: {'; '.join(doubt.signs_of_life)}"
+            self._run.warn("SIGN_OF_LIFE", text)
+
+    def _count_silence(self, verdict: FenceEvidence | Doubt) -> None:
+        if self._silent_since is None:
+            self._silent_since = self._now
+        silent_s = self._now - self._silent_since
+        if silent_s >= self._run.policy.silence_limit_s and not self._asking:
+            told = verdict.missing if isinstance(verdict, Doubt) else ()
+            raise self._stopped("EVIDENCE_LOST", "; ".join(told) or "the witnesses are silent")
+
+    def _advance(self) -> None:
+        busy = sum(run.busy for run in self._open_runs())
+        for key, move in self._moves.items():
+            run = self._runs[key]
+            if isinstance(move, Ended):
+                self._end(run, move)
+            elif isinstance(move, Verify):
+                self._verify(run)
+            elif isinstance(move, Look):
+                self._look(key)
+            elif isinstance(move, Ask) and busy < self._window.size and self._may_ask(run):
+                busy += 1
+                self._ask(run, move.target)
+
+    def _verify(self, run: ServerRun) -> None:
+        key = run.server.id
+        if run.arrived_at is None:
+            self._runs[key] = replace(run, arrived_at=self._now)
+        if key not in self._reading and self._due(key, VERIFY_EVERY_S):
+            self._reading[key] = self._world.tasks.submit(_ReadServer(self._run, key))
+
+    def _look(self, key: str) -> None:
+        if key not in self._looking and self._due(key, TRACE_EVERY_S):
+            self._looking[key] = self._world.tasks.submit(_ReadActions(self._run, key))
+
+    def _due(self, key: str, every_s: float) -> bool:
+        if self._now - self._read_at.get(key, float("-inf")) < every_s:
+            return False
+        self._read_at[key] = self._now
+        return True
+
+    def _may_ask(self, run: ServerRun) -> bool:
+        if self._fresh(self._evidence) is None:
+            return False
+        if run.unsent and self._now - run.answered_at < self._run.policy.poll_s:
+            return False
+        maybe = [other.server.id for other in self._open_runs() if other.maybe_busy]
+        return not anti_affinity_clash(run.server.id, maybe, self._groups)
+
+    def _ask(self, run: ServerRun, target: str | None) -> None:
+        """Intent on disk, then the request; its outcome is recorded when it comes back."""
+        key = run.server.id
+        evidence = self._evidence
+        assert evidence is not None
+        started = asked(run)
+        self._run.record(
+            Intent(
+                server=key,
+                server_name=run.server.name,
+                target=target,
+                attempt=started.asked,
+                known_migrations=tuple(sorted(started.known_ids)),
+            )
+        )
+        self._runs[key] = started
+        self._asked_at[key] = self._now
+        self._asking[key] = self._world.tasks.submit(_Request(self._run, key, evidence, target))
+
+    def _poll(self) -> None:
+        following = any(
+            run.answer is not None or run.migration is not None for run in self._open_runs()
+        )
+        due = self._now - self._polled_at >= self._run.policy.poll_s
+        if following and due and self._polling is None:
+            self._polled_at = self._poll_began = self._now
+            source = self._run.nova_host
+            compute = self._world.compute
+            self._polling = self._world.tasks.submit(lambda: compute.read_evacuations(source))
+
+    def _sleep(self) -> None:
+        tasks: list[Task[object]] = [
+            *self._asking.values(),
+            *self._reading.values(),
+            *self._looking.values(),
+            *self._watch.looking,
+        ]
+        if self._polling is not None:
+            tasks.append(self._polling)
+        if any(task.done for task in tasks) or len(self._ends) == len(self._runs):
+            return
+        if tasks:
+            self._world.tasks.wait_any(tasks, timeout_s=TICK_S)
+        else:
+            self._world.clock.wait(TICK_S)
+
+    def _end(self, run: ServerRun, ended: Ended, *, to: str | None = None) -> None:
+        self._ends[run.server.id] = ServerEnd(server=run.server, end=ended.end, text=ended.text)
+        good = ended.end is End.VERIFIED
+        self._tell(
+            run.server,
+            "verified" if good else "failed",
+            to=to,
+            text=ended.text,
+            code=None if good else ended.end.value,
+        )
+
+    def _tell(
+        self,
+        server: Server,
+        status: str,
+        *,
+        to: str | None = None,
+        text: str = "",
+        code: str | None = None,
+    ) -> None:
+        self._run.record(
+            ServerChanged(
+                id=server.id, server_name=server.name, status=status, to=to, text=text, code=code
+            )
+        )
+
+    def _report_progress(self, *, last: bool = False) -> None:
+        if not last and self._now - self._progress_at < PROGRESS_EVERY_S:
+            return
+        self._progress_at = self._now
+        good = sum(end.end is End.VERIFIED for end in self._ends.values())
+        waiting = len(self._waiting)
+        self._run.record(
+            Progressed(
+                step="evacuate",
+                done=good,
+                running=len(self._runs) - len(self._ends) - waiting,
+                waiting=waiting,
+                failed=len(self._ends) - good,
+            )
+        )
+
+    def _stopped(self, code: str, why: str) -> Failed:
+        waiting = [run.server.name for run in self._waiting]
+        flying = [run.server.name for run in self._open_runs() if run.server.name not in waiting]
+        done = len(self._ends)
+        name = self._run.host.name
+        alive = code == "SIGN_OF_LIFE"
+        next_steps = (
+            (f"switch {name} off or cut its network, then   hacli recover {name}",)
+            if alive
+            else (f"hacli recover {name}    goes on from here",)
+        )
+        return Failed(
+            f"No further VM of {name} is asked for: "
+            + ("it shows signs of life." if alive else "its death can no longer be proven."),
+            why=why,
+            state=(
+                f"{done} VMs have ended, {len(flying)} are in flight in Nova"
+                f"{_names(flying)}, {len(waiting)} were not asked for{_names(waiting)}."
+            ),
+            next_steps=next_steps,
+            code=code,
+            host=name,
+        )
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One POST, made on a worker, which looks at the evidence's age once more just before."""
+
+    run: Run
+    server_id: str
+    evidence: FenceEvidence
+    target: str | None
+
+    def __call__(self) -> RequestOutcome:
+        age = self.evidence.age_s(self.run.world.clock.monotonic())
+        if age > self.run.policy.evidence_max_age_s:
+            return NotSent(why=f"the evidence of death had become {age:.0f} s old")
+        return self.run.world.compute.evacuate(self.server_id, self.evidence, target=self.target)
+
+
+@dataclass(frozen=True)
+class _ReadServer:
+    run: Run
+    server_id: str
+
+    def __call__(self) -> Server | None:
+        return self.run.world.compute.read_server(self.server_id)
+
+
+@dataclass(frozen=True)
+class _ReadActions:
+    run: Run
+    server_id: str
+
+    def __call__(self) -> tuple[InstanceAction, ...]:
+        return self.run.world.compute.read_actions(self.server_id)
+
+
+def _describe(outcome: RequestOutcome) -> tuple[str, str]:
+    match outcome:
+        case Accepted():
+            return "accepted", ""
+        case NotSent(why=why):
+            return "not-sent", why
+        case Rejected(status=status, message=message):
+            return "rejected", f"{status}: {message}"
+        case Uncertain(why=why):
+            return "uncertain", why
+
+
+def _state_of(server: Server | None) -> str:
+    if server is None:
+        return "unknown"
+    task = f", {server.task_state}" if server.task_state else ""
+    return f"{server.status}{task} on {server.host}"
+
+
+def _names(names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f" ({shown}{more})"

@@ -1,0 +1,210 @@
+"""Switch a host off and prove it (design section 3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hacli.domain.events import EvidenceTaken
+from hacli.domain.evidence import (
+    Attestation,
+    Doubt,
+    FenceEvidence,
+    OffBy,
+    PowerReading,
+    Silence,
+    Witness,
+)
+from hacli.domain.gates import devices_for
+from hacli.domain.hosts import fenced_off
+from hacli.domain.power import PowerState
+from hacli.errors import NotFenced, NotPermitted, SourceError
+from hacli.ports import FenceAnswer, FenceResult
+from hacli.service.asking import ask
+from hacli.service.deathwatch import DeathWatch
+from hacli.service.run import Run
+
+LOOK_EVERY_S = 1.5
+"""Between two rounds of questions while the host is going off; OFF readings must lie 3 s apart."""
+PROOF_LOOK_LIMIT_S = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstRead:
+    """What the BMC said before anything was ordered."""
+
+    state: PowerState | None
+    error: SourceError | None
+
+
+def read_bmc_first(run: Run) -> FirstRead:
+    """Ask the BMC once, before ordering anything; a refused password is no answer either."""
+    if run.host.bmc is None:
+        return FirstRead(state=None, error=None)
+    try:
+        return FirstRead(
+            state=ask(run.world, run.world.switch(run.host.bmc).read_state), error=None
+        )
+    except SourceError as error:
+        return FirstRead(state=None, error=error)
+
+
+def require_a_way(run: Run, first: FirstRead, *, attested: bool) -> None:
+    """Refuse when the only way to cut the power does not answer: nothing has been ordered yet.
+
+    Raises:
+        NotFenced: FENCE_UNREACHABLE, FENCE_LOGIN or FENCE_MISSING.
+    """
+    if attested or first.state is not None:
+        return
+    if _other_devices(run):
+        return
+    if first.error is None:
+        raise _not_fenced(run, "FENCE_MISSING", "no fence device and no BMC is known for it")
+    code = "FENCE_LOGIN" if isinstance(first.error, NotPermitted) else "FENCE_UNREACHABLE"
+    raise _not_fenced(run, code, first.error.why)
+
+
+def _other_devices(run: Run) -> tuple[str, ...]:
+    """Stonith devices of the node that are not the BMC we could not reach."""
+    devices = devices_for(run.host, run.sources_view)
+    origin = run.host.bmc.origin if run.host.bmc else None
+    return tuple(device for device in devices if device != origin)
+
+
+def fence(
+    run: Run,
+    watch: DeathWatch,
+    *,
+    attestation: Attestation | None,
+    beside: Callable[[], None] = lambda: None,
+) -> FenceEvidence:
+    """Order the power off and return the evidence of death.
+
+    OFF is always ordered, also when the BMC already reads OFF, because only an OFF that follows an
+    order of ours proves anything. Pacemaker is told the truth in the end, so that it stops trying.
+    ``beside`` is called while waiting, for work that must not delay the fence.
+
+    Raises:
+        NotFenced: No evidence within the deadline; the state says whether an order is pending.
+    """
+    ordered = () if attestation else _order_off(run, watch)
+    if attestation is not None:
+        watch.attest(attestation)
+    until = run.world.clock.monotonic() + run.policy.fence_deadline_s
+    while True:
+        watch.look(limit_s=PROOF_LOOK_LIMIT_S)
+        beside()
+        verdict = watch.judge()
+        if isinstance(verdict, FenceEvidence):
+            break
+        if run.world.clock.monotonic() >= until:
+            raise _unproven(run, watch, verdict, ordered)
+        run.world.clock.wait(LOOK_EVERY_S)
+    run.record(EvidenceTaken(witness=verdict.witness.value, text=verdict.text))
+    _tell_pacemaker(run)
+    return verdict
+
+
+def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:
+    """Order OFF by the configured ways until one carries it out; returns what each answered."""
+    said: list[str] = []
+    for way in run.policy.fence_order:
+        done, text = (
+            _order_by_pacemaker(run, watch) if way == "pacemaker" else _order_by_bmc(run, watch)
+        )
+        said.append(text)
+        if done:
+            break
+    return tuple(said)
+
+
+def _order_by_pacemaker(run: Run, watch: DeathWatch) -> tuple[bool, str]:
+    view, node, cluster = run.sources_view, run.host.node, run.world.cluster
+    if cluster is None or view is None or node is None:
+        return False, "no cluster"
+    if not view.acts or not devices_for(run.host, view):
+        return False, "Pacemaker does not fence this host now"
+    limit = _fence_limit(run)
+    try:
+        result: FenceResult = ask(run.world, lambda: cluster.fence_off(node.name, timeout_s=limit))
+    except SourceError as error:
+        return False, f"Pacemaker: {error.why}"
+    if result.answer is FenceAnswer.CONFIRMED:
+        watch.ordered_off(OffBy.PACEMAKER)
+        return True, "Pacemaker switched it off"
+    pending = "; its order may still be pending" if result.answer is FenceAnswer.PENDING else ""
+    return False, f"Pacemaker could not fence it: {result.message or result.answer.value}{pending}"
+
+
+def _fence_limit(run: Run) -> float:
+    """The sum of what the node's levels may take, but never beyond the deadline."""
+    view, node = run.sources_view, run.host.node
+    assert view is not None
+    assert node is not None
+    levels = {level.index for level in view.levels if level.target == node.name}
+    return min(view.fencing_timeout_s * max(1, len(levels)), run.policy.fence_deadline_s)
+
+
+def _order_by_bmc(run: Run, watch: DeathWatch) -> tuple[bool, str]:
+    if run.host.bmc is None:
+        return False, "no BMC is known"
+    try:
+        ask(run.world, run.world.switch(run.host.bmc).power_off)
+    except SourceError as error:
+        return False, f"{run.host.bmc.label}: {error.why}"
+    watch.ordered_off(OffBy.BMC)
+    return True, f"{run.host.bmc.label} acknowledged OFF"
+
+
+def _tell_pacemaker(run: Run) -> None:
+    """With proof in hand, confirm to a Pacemaker that still tries (``stonith_admin --confirm``)."""
+    cluster, node = run.world.cluster, run.host.node
+    if cluster is None or node is None:
+        return
+    try:
+        view = ask(run.world, cluster.read_view)
+        now = view.node(node.name)
+        if view.acts and now is not None and not fenced_off(now):
+            ask(run.world, lambda: cluster.confirm_off(node.name))
+    except SourceError as error:
+        run.warn("PACEMAKER_NOT_TOLD", f"Pacemaker could not be told that it is off: {error.why}")
+
+
+def _unproven(run: Run, watch: DeathWatch, doubt: Doubt, ordered: tuple[str, ...]) -> NotFenced:
+    power = watch.power
+    if isinstance(power, PowerReading) and power.state is PowerState.ON:
+        code = "FENCE_FAILED"
+    elif doubt.signs_of_life:
+        code = "SIGN_OF_LIFE"
+    elif isinstance(power, Silence):
+        code = "FENCE_UNREACHABLE"
+    else:
+        code = "NOT_FENCED"
+    seen = [f"sign of life: {text}" for text in doubt.signs_of_life] + list(doubt.missing)
+    return _not_fenced(run, code, "; ".join([*ordered, *seen]))
+
+
+def _not_fenced(run: Run, code: str, why: str) -> NotFenced:
+    name = run.host.name
+    label = run.host.bmc.label if run.host.bmc else "its power"
+    pending = "its order may still be pending" in why
+    state = f"Its VMs are still assigned to {name}. No data is at risk while nobody evacuates."
+    if pending:
+        state += " Pacemaker may still carry out the power-off."
+    return NotFenced(
+        f"{name} could not be proven off, so none of its VMs was touched.",
+        why=why,
+        state=state,
+        next_steps=(
+            f"when {label} works again:       hacli recover {name}",
+            f"you cut its power and are sure: hacli recover {name} --fence-ack {name}",
+        ),
+        code=code,
+        host=name,
+    )
+
+
+def witness_text(evidence: FenceEvidence, host_bmc: str | None) -> str:
+    """The evidence in the few words of a step line."""
+    if evidence.witness is Witness.BMC and host_bmc:
+        return evidence.text.replace("the BMC", host_bmc)
+    return evidence.text

@@ -1,0 +1,403 @@
+"""`recover` and its parts `fence` and `evacuate`: from a lost host to verified servers.
+
+``prepare`` reads and asks every safety check, and changes nothing: the dry run is its result.
+``carry_out`` asks them again on fresh facts and then does the steps; running it again resumes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from hacli.domain.evacuation import Plan, ServerRun, Wishes, plan_evacuation
+from hacli.domain.events import GateChecked, JsonValue, PlanMade, RunStarted
+from hacli.domain.evidence import Attestation, FenceEvidence
+from hacli.domain.gates import (
+    Gate,
+    GateFacts,
+    destinations,
+    gates_to_evacuate,
+    gates_to_fence,
+    objections,
+)
+from hacli.domain.hosts import ComputeHost, HostNames, connected
+from hacli.domain.past import fold_past
+from hacli.domain.policy import Policy
+from hacli.domain.power import PowerState
+from hacli.domain.servers import Caller, ServerGroup, ServiceList
+from hacli.errors import (
+    HacliError,
+    NotFenced,
+    NotPermitted,
+    Refused,
+    SourceError,
+    Unavailable,
+)
+from hacli.ports import Journal, World
+from hacli.service import fencing
+from hacli.service.asking import ask
+from hacli.service.compute_service import EarlyDisable, force_down
+from hacli.service.deathwatch import DeathWatch
+from hacli.service.evacuation import Evacuated, Evacuation
+from hacli.service.observe import Sources, find_host, join, read_sources
+from hacli.service.records import read_records
+from hacli.service.run import Run
+
+
+class Verb(Enum):
+    """How far the run goes."""
+
+    FENCE = "fence"
+    EVACUATE = "evacuate"
+    RECOVER = "recover"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Who runs this, from where, and with which words; for the record."""
+
+    user: str
+    controller: str
+    version: str
+    arguments: tuple[str, ...]
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the operator chose."""
+
+    verb: Verb
+    context: Context
+    wishes: Wishes = field(default_factory=Wishes)
+    allowed: frozenset[str] = frozenset()
+    attested: str | None = None  # the reason typed with --fence-ack
+    power_on: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The facts, the answers of the gates and the plan; nothing has been changed."""
+
+    host: ComputeHost
+    sources: Sources
+    services: ServiceList
+    gates: tuple[Gate, ...]
+    plan: Plan
+    already: str | None  # set: there is nothing left to do, and why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """The end of a run that was carried out."""
+
+    host: str
+    run: str
+    verb: Verb
+    evidence: str | None
+    evacuated: Evacuated
+    took_s: float
+    powered_on: bool
+    already: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Every server of the host is verified; none failed, none was left behind."""
+        return not self.evacuated.failed and not self.evacuated.skips
+
+
+def prepare(
+    world: World,
+    configured: Iterable[HostNames],
+    name: str,
+    *,
+    policy: Policy,
+    options: Options,
+    journal: Journal | None = None,
+) -> Prepared:
+    """Read everything and ask every gate.
+
+    Raises:
+        UsageError, Refused: The name; Unavailable: a source that decides is silent;
+        NotPermitted: not an administrator.
+    """
+    sources = read_sources(world)
+    hosts = join(sources, configured)
+    services = require_sources(sources)
+    host = find_host(hosts, name)
+    if host.service is None or not host.service.known:
+        raise _not_in_nova(host)
+    facts = GateFacts(
+        host=host,
+        hosts=hosts,
+        view=sources.cluster,
+        services=services,
+        storm_share=policy.storm_share,
+    )
+    plan = Plan(runs=(), skips=())
+    gates = gates_to_fence(facts, options.allowed)
+    if options.verb is not Verb.FENCE:
+        events = journal.read_events(host=host.name) if journal is not None else ()
+        past = fold_past(events, now=world.clock.now())
+        records = read_records(world, host, past, policy)
+        now = world.clock.monotonic()
+        plan = plan_evacuation(records, options.wishes, past, now=now, policy=policy)
+        gates += gates_to_evacuate(facts, plan, options.allowed)
+    return Prepared(
+        host=host,
+        sources=sources,
+        services=services,
+        gates=gates,
+        plan=plan,
+        already=_already(host, plan, options),
+    )
+
+
+def require_sources(sources: Sources) -> ServiceList:
+    """The sources that an acting command cannot do without."""
+    for source in (sources.view, sources.caller, sources.services):
+        if isinstance(source, NotPermitted):
+            raise source
+        if isinstance(source, SourceError):
+            raise Unavailable(
+                f"{source.source} did not answer.",
+                why=source.why,
+                next_steps=("hacli status    shows which sources answer",),
+            )
+    assert isinstance(sources.caller, Caller)
+    assert isinstance(sources.services, ServiceList)
+    if not sources.caller.admin:
+        why = sources.caller.why_not or f"user {sources.caller.user} is not an administrator"
+        raise NotPermitted(source="Nova", why=why)
+    return sources.services
+
+
+def _not_in_nova(host: ComputeHost) -> HacliError:
+    return Refused(
+        f"Nova has no compute service for {host.name}.",
+        why="its service record is missing, or its cell is down",
+        next_steps=(f'name it in hacli.toml: [host."{host.name}"] nova = "NAME"',),
+        code="NAME_UNJOINED",
+        host=host.name,
+    )
+
+
+def _already(host: ComputeHost, plan: Plan, options: Options) -> str | None:
+    """Why there is nothing to do: the host is away, Nova knows, and no server is left on it."""
+    assert host.service is not None
+    if options.verb is not Verb.RECOVER or plan.runs or plan.skips:
+        return None
+    away = host.node is None or not connected(host.node)
+    if away and host.service.forced_down and not host.service.enabled:
+        return f"{host.name} is recovered already: it is forced down, disabled and empty"
+    return None
+
+
+def require_gates(prepared: Prepared, options: Options) -> None:
+    """Raise for the first gate that does not hold.
+
+    Raises:
+        NotFenced: Nothing can cut the host's power (exit 5). Refused: any other objection.
+    """
+    for gate in objections(prepared.gates):
+        if options.verb is Verb.EVACUATE and gate.name == "host is down":
+            continue  # its own question is whether the host is off, asked by the proof
+        name = prepared.host.name
+        code = gate.code or "REFUSED"
+        if code == "FENCE_MISSING":
+            if options.attested:
+                continue
+            raise NotFenced(f"{name} cannot be fenced.", why=gate.text, code=code, host=name)
+        flags = (f"override it: --{gate.flag.lstrip('-')}",) if gate.flag else ()
+        raise Refused(
+            f"{name}: {gate.name}: no.",
+            why=gate.text,
+            next_steps=(*_advice(code, prepared, options), *flags),
+            code=code,
+            host=name,
+        )
+
+
+def _advice(code: str, prepared: Prepared, options: Options) -> tuple[str, ...]:
+    name, service = prepared.host.name, prepared.host.service
+    if code == "HOST_HEALTHY" and service is not None and service.forced_down:
+        return (f"take it back into service:          hacli enable {name}",)
+    if code == "HOST_HEALTHY":
+        return (
+            f"empty it without downtime:          hacli disable {name}",
+            "                                    and live-migrate its VMs",
+            "power it off all the same:          "
+            f"hacli {options.verb.value} {name} --allow-healthy",
+        )
+    return ()
+
+
+def carry_out(
+    world: World,
+    prepared: Prepared,
+    *,
+    policy: Policy,
+    options: Options,
+    journal: Journal,
+) -> Recovered:
+    """Do the steps. The caller holds the host's lock and has the operator's confirmation.
+
+    Raises:
+        Refused, NotFenced, Failed, Unavailable, Interrupted: with the state things are in.
+    """
+    began = world.clock.monotonic()
+    run = Run(
+        world=world,
+        host=prepared.host,
+        policy=policy,
+        journal=journal,
+        sources_view=prepared.sources.cluster,
+        services=prepared.services,
+    )
+    _record_start(run, prepared, options)
+    require_gates(prepared, options)
+    if prepared.already is not None:
+        empty = Evacuated(ends=(), skips=())
+        result = _result(run, options, None, empty, began)
+        return replace(result, already=prepared.already)
+    watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
+    evidence = _prove_death(run, watch, options)
+    evacuated = Evacuated(ends=(), skips=())
+    if options.verb is not Verb.FENCE:
+        evacuated = _evacuate(run, watch, evidence, prepared, options)
+    powered_on = options.power_on and not evacuated.failed and _power_on(run)
+    if options.verb is Verb.RECOVER:
+        for step in ("release", "enable"):
+            run.skip(step, f"{run.host.name} is away; hacli enable does it when it is back")
+    return _result(run, options, evidence, evacuated, began, powered_on=powered_on)
+
+
+def _record_start(run: Run, prepared: Prepared, options: Options) -> None:
+    who = options.context
+    run.record(
+        RunStarted(
+            user=who.user,
+            controller=who.controller,
+            version=who.version,
+            arguments=who.arguments,
+            message=who.message,
+        )
+    )
+    for gate in prepared.gates:
+        code = None if gate.passed else gate.code
+        run.record(GateChecked(gate=gate.name, passed=gate.holds, text=gate.text, code=code))
+
+
+def _prove_death(run: Run, watch: DeathWatch, options: Options) -> FenceEvidence:
+    first = fencing.read_bmc_first(run)
+    attestation = _attestation(run, options)
+    fencing.require_a_way(run, first, attested=attestation is not None)
+    if options.verb is Verb.EVACUATE and first.state is PowerState.ON:
+        raise NotFenced(
+            f"{run.host.name} is switched on, so none of its VMs was touched.",
+            why="its BMC reads ON",
+            next_steps=(f"hacli recover {run.host.name}    fences it first",),
+            code="NOT_FENCED",
+            host=run.host.name,
+        )
+    watch.look(limit_s=run.policy.first_read_limit_s)
+    early = EarlyDisable(run, watch)
+    use = attestation if first.state is None else None
+    with run.step("fence") as report:
+        evidence = fencing.fence(run, watch, attestation=use, beside=early.take_in)
+        label = run.host.bmc.label if run.host.bmc else None
+        report.end(fencing.witness_text(evidence, label), witness=evidence.witness.value)
+    early.finish()
+    return evidence
+
+
+def _attestation(run: Run, options: Options) -> Attestation | None:
+    if options.attested is None:
+        return None
+    return Attestation(
+        host=run.host.name,
+        reason=options.attested,
+        user=options.context.user,
+        at=run.world.clock.monotonic(),
+    )
+
+
+def _evacuate(
+    run: Run, watch: DeathWatch, evidence: FenceEvidence, prepared: Prepared, options: Options
+) -> Evacuated:
+    """Force the host down, then bring its servers back by a plan made from fresh records."""
+    with run.step("force-down") as report:
+        report.end(force_down(run, watch, evidence))
+    with run.step("evacuate") as report:
+        plan, groups = _fresh_plan(run, options)
+        homes = destinations(prepared.services, run.nova_host)
+        loop = Evacuation(run, watch, evidence, plan, groups=groups, destinations=len(homes))
+        evacuated = loop.run()
+        good, total = len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
+        report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
+    with run.step("verify") as report:
+        left = read_records(run.world, run.host, {}, run.policy).servers
+        report.end(_left_text(evacuated, len(left), run.host.name))
+    return evacuated
+
+
+def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ...]]:
+    past = fold_past(run.journal.read_events(host=run.host.name), now=run.world.clock.now())
+    records = read_records(run.world, run.host, past, run.policy)
+    now = run.world.clock.monotonic()
+    plan = plan_evacuation(records, options.wishes, past, now=now, policy=run.policy)
+    run.record(
+        PlanMade(
+            servers=tuple(_row(server_run) for server_run in plan.runs),
+            known_migrations=tuple(sorted(record.id for record in records.evacuations)),
+        )
+    )
+    return plan, records.groups
+
+
+def _row(server_run: ServerRun) -> dict[str, JsonValue]:
+    server = server_run.server
+    return {
+        "id": server.id,
+        "name": server.name,
+        "was": server_run.was,
+        "disk": "volume" if server.volume_backed else "image",
+    }
+
+
+def _left_text(evacuated: Evacuated, left: int, name: str) -> str:
+    good = len(evacuated.verified)
+    return f"{good} read back on their new hosts, {left} left on {name}"
+
+
+def _power_on(run: Run) -> bool:
+    """Switch the host on again, once no evacuation from it is open."""
+    bmc = run.host.bmc
+    if bmc is None:
+        run.warn("POWER_ON", "no BMC is known: switch it on by hand")
+        return False
+    try:
+        ask(run.world, run.world.switch(bmc).power_on)
+    except SourceError as error:
+        run.warn("POWER_ON", f"{bmc.label} did not take the order: {error.why}")
+        return False
+    return True
+
+
+def _result(
+    run: Run,
+    options: Options,
+    evidence: FenceEvidence | None,
+    evacuated: Evacuated,
+    began: float,
+    *,
+    powered_on: bool = False,
+) -> Recovered:
+    return Recovered(
+        host=run.host.name,
+        run=run.journal.run,
+        verb=options.verb,
+        evidence=evidence.text if evidence else None,
+        evacuated=evacuated,
+        took_s=run.world.clock.monotonic() - began,
+        powered_on=powered_on,
+    )
