@@ -1,0 +1,144 @@
+"""The whole CIB of the lab's cluster: its configuration, and the ``<status>`` of its nodes."""
+
+import xml.etree.ElementTree as ET
+from copy import deepcopy
+
+from hacli.lab.cluster import Cluster
+from hacli.lab.cluster_facts import Operation, RemoteNode, Role
+from hacli.lab.crm_mon import FEATURE_SET, by_name, ctime
+from hacli.lab.xml_text import attach, child
+
+# op-status of the history entries (include/crm/common/results.h)
+_OP_STATUS = {"pending": -1, "complete": 0, "Timed Out": 2, "Error": 4}
+_KEY = "1:1:0:00000000-0000-4000-8000-000000000000"
+_KINDS = {"remote": ("ocf", "pacemaker"), "fence_ipmilan": ("stonith", None)}
+
+
+def whole_cib(cluster: Cluster) -> ET.Element:
+    """What ``cibadmin --query`` shows."""
+    root = ET.Element(
+        "cib",
+        {
+            "crm_feature_set": FEATURE_SET,
+            "validate-with": "pacemaker-3.9",
+            "epoch": str(cluster.changes),
+            "num_updates": "0",
+            "admin_epoch": "0",
+            "cib-last-written": ctime(cluster.changed_at),
+            "update-origin": cluster.controllers[0],
+            "update-client": "crmd",
+            "update-user": "hacluster",
+            "have-quorum": "1" if cluster.quorum else "0",
+        },
+    )
+    if cluster.dc is not None:
+        root.set("dc-uuid", str(cluster.controllers.index(cluster.dc) + 1))
+    root.append(deepcopy(cluster.cib.root))
+    status = child(root, "status")
+    for number, name in enumerate(cluster.controllers, start=1):
+        _controller(status, cluster, number, name)
+    for node in by_name(cluster.nodes.values()):
+        _compute(status, cluster, node)
+    return root
+
+
+def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) -> None:
+    state = attach(
+        status,
+        "node_state",
+        {
+            "id": number,
+            "uname": name,
+            "in_ccm": True,
+            "crmd": "online",
+            "crm-debug-origin": "do_update_resource",
+            "join": "member",
+            "expected": "member",
+        },
+    )
+    group = child(child(state, "transient_attributes", id=number), "instance_attributes")
+    group.set("id", f"status-{number}")
+    child(group, "nvpair", id=f"status-{number}-.feature-set", name="#feature-set")
+    group[0].set("value", FEATURE_SET)
+    resources = child(child(state, "lrm", id=number), "lrm_resources")
+    _operations(resources, cluster, name)
+
+
+def _compute(status: ET.Element, cluster: Cluster, node: RemoteNode) -> None:
+    maintenance = None if node.in_maintenance is None else str(int(node.in_maintenance))
+    connected = node.role is Role.STARTED and not node.failed
+    state = attach(
+        status,
+        "node_state",
+        {
+            "remote_node": True,
+            "id": node.name,
+            "uname": node.name,
+            "in_ccm": connected,
+            "crm-debug-origin": node.origin,
+            "node_fenced": node.node_fenced,
+            "node_in_maintenance": maintenance,
+        },
+    )
+    if any(True for _ in cluster.operations.of_node(node.name)):
+        resources = child(child(state, "lrm", id=node.name), "lrm_resources")
+        _operations(resources, cluster, node.name)
+
+
+def _operations(parent: ET.Element, cluster: Cluster, where: str) -> None:
+    for resource, history in cluster.operations.of_node(where):
+        kind = _kind(cluster, resource)
+        class_, provider = _KINDS.get(kind, ("ocf", "lab"))
+        shown = attach(
+            parent,
+            "lrm_resource",
+            {"id": resource, "type": kind, "class": class_, "provider": provider},
+        )
+        last = history.last
+        node = cluster.nodes.get(resource)
+        if node is not None and node.role is Role.STARTING:
+            last = Operation(task="start", at=node.lost_at, call=-1, rc=193, status="pending")
+        if last is not None:
+            _operation(shown, resource, last, f"{resource}_last_0", where)
+        if history.monitor is not None:
+            interval = f"{history.monitor.interval_s * 1000:.0f}"
+            name = f"{resource}_monitor_{interval}"
+            _operation(shown, resource, history.monitor, name, where)
+        if history.failure is not None:
+            _operation(shown, resource, history.failure, f"{resource}_last_failure_0", where)
+
+
+def _kind(cluster: Cluster, resource: str) -> str:
+    if resource in cluster.nodes:
+        return "remote"
+    return "fence_ipmilan" if resource in cluster.cib.devices() else "service"
+
+
+def _operation(
+    parent: ET.Element, resource: str, operation: Operation, name: str, where: str
+) -> None:
+    interval = f"{operation.interval_s * 1000:.0f}"
+    status = _OP_STATUS[operation.status]
+    attach(
+        parent,
+        "lrm_rsc_op",
+        {
+            "id": name,
+            "operation_key": f"{resource}_{operation.task}_{interval}",
+            "operation": operation.task,
+            "crm-debug-origin": "do_update_resource",
+            "crm_feature_set": FEATURE_SET,
+            "transition-key": _KEY,
+            "transition-magic": f"{status}:{operation.rc};{_KEY}",
+            "exit-reason": operation.exit_reason,
+            "on_node": where,
+            "call-id": operation.call,
+            "rc-code": operation.rc,
+            "op-status": status,
+            "interval": interval,
+            "last-rc-change": int(operation.at),
+            "exec-time": operation.exec_ms,
+            "queue-time": 0,
+            "op-digest": "0" * 32,
+        },
+    )

@@ -1,0 +1,185 @@
+"""``cibadmin`` of the lab: query, create, replace, modify, delete, with the recorded exit codes.
+
+The offline tool (2.1.5) and the live cluster were asked for each text and code; where they differ,
+the live one counts (``--modify --xpath`` answers 0 also when nothing matched).
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+from hacli.lab.cib_status import whole_cib
+from hacli.lab.cluster import Cluster
+from hacli.lab.tool import CONFIG, DISCONNECT, EXISTS, NO_SUCH, USAGE, Answer, Invocation
+from hacli.lab.xml_text import xml_text
+from hacli.lab.xpath import select
+
+SPEC = {
+    "Q": "query",
+    "C": "create",
+    "R": "replace",
+    "M": "modify",
+    "D": "delete",
+    "d": "delete-all",
+    "o": "scope=",
+    "A": "xpath=",
+    "X": "xml-text=",
+    "p": "xml-pipe",
+    "n": "no-children",
+    "l": "local",
+    "s": "sync-call",
+    "f": "force",
+    "c": "allow-create",
+    "t": "timeout=",
+    "U": "user=",
+    "V": "verbose",
+}
+_NONE = Answer(code=NO_SUCH, stderr="Call failed: No such device or address\n")
+_NOT_CONNECTED = Answer(
+    code=DISCONNECT,
+    stderr=(
+        "Could not connect to the CIB: Transport endpoint is not connected\n"
+        "Init failed, could not perform requested operations\n"
+    ),
+)
+_BAD_XML = Answer(
+    code=CONFIG, stderr="Call failed: Update does not conform to the configured schema\n"
+)
+
+
+def cibadmin(cluster: Cluster, call: Invocation) -> Answer:
+    """Answer one call of ``cibadmin``."""
+    if not cluster.running:
+        return _NOT_CONNECTED
+    if call.has("query"):
+        return _query(cluster, call)
+    edits: dict[str, Callable[[Cluster, Invocation, ET.Element | None], Answer]] = {
+        "create": _create,
+        "replace": _replace,
+        "modify": _modify,
+        "delete": _delete,
+    }
+    name = next((name for name in edits if call.has(name)), None)
+    if name is None:
+        return Answer(code=USAGE, stderr="cibadmin: no command\n")
+    try:
+        text = call.stdin if call.has("xml-pipe") else call.options.get("xml-text")
+        piece = None if text is None else ET.fromstring(text)
+    except ET.ParseError:
+        return _BAD_XML
+    answer = edits[name](cluster, call, piece)
+    if answer.code == 0:
+        cluster.configuration_changed()
+    return answer
+
+
+def _query(cluster: Cluster, call: Invocation) -> Answer:
+    root = whole_cib(cluster)
+    scope = call.options.get("scope")
+    if call.has("xpath"):
+        found = select(root, call.options["xpath"])
+    elif scope is None:
+        found = [root]
+    else:
+        found = [root] if scope == "cib" else list(root.iter(scope))[:1]
+    if not found:
+        return _NONE
+    if call.has("no-children"):
+        found = [ET.Element(element.tag, element.attrib) for element in found]
+    if len(found) == 1:
+        return Answer(stdout=xml_text(found[0]))
+    group = ET.Element("xpath-query")
+    group.extend(found)
+    return Answer(stdout=xml_text(group))
+
+
+def _create(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> Answer:
+    section = cluster.cib.root.find(call.options.get("scope", ""))
+    if piece is None or section is None:
+        return Answer(code=USAGE, stderr="cibadmin: --create needs --scope and XML\n")
+    if piece.tag == section.tag:
+        return _BAD_XML
+    if _same(section, piece) is not None:
+        return _exists(piece)
+    section.append(piece)
+    return Answer()
+
+
+def _exists(piece: ET.Element) -> Answer:
+    failed = ET.Element("failed")
+    attributes = {
+        "id": piece.get("id", ""),
+        "object_type": piece.tag,
+        "operation": "cib_create",
+        "reason": "File exists",
+    }
+    ET.SubElement(failed, "failed_update", attributes).append(piece)
+    return Answer(code=EXISTS, stdout=xml_text(failed), stderr="Call failed: File exists\n")
+
+
+def _replace(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> Answer:
+    """``--replace``: with an xpath that says the old value it is a compare-and-swap."""
+    found = _targets(cluster, call, piece)
+    if piece is None or not found:
+        return _NONE
+    _put_in_place(cluster.cib.root, found[0], piece)
+    return Answer()
+
+
+def _modify(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> Answer:
+    if piece is None:
+        return Answer(code=USAGE, stderr="cibadmin: --modify needs XML\n")
+    for target in _targets(cluster, call, piece)[:1]:
+        _merge(target, piece)
+    return Answer()
+
+
+def _delete(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> Answer:
+    found = _targets(cluster, call, piece)
+    for target in found if call.has("delete-all") else found[:1]:
+        for parent in cluster.cib.root.iter():
+            if any(element is target for element in parent):
+                parent.remove(target)
+                break
+    return Answer()
+
+
+def _targets(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> list[ET.Element]:
+    root = cluster.cib.root
+    if call.has("xpath"):
+        whole = ET.Element("cib")
+        whole.append(root)
+        return select(whole, call.options["xpath"])
+    if piece is None:
+        return []
+    section = root.find(call.options["scope"]) if call.has("scope") else root
+    if section is None:
+        return []
+    return (
+        [section] if section.tag == piece.tag else [e for e in section.iter() if _alike(e, piece)]
+    )
+
+
+def _alike(element: ET.Element, piece: ET.Element) -> bool:
+    return element.tag == piece.tag and element.get("id") == piece.get("id")
+
+
+def _same(section: ET.Element, piece: ET.Element) -> ET.Element | None:
+    return next((element for element in section if _alike(element, piece)), None)
+
+
+def _put_in_place(root: ET.Element, old: ET.Element, new: ET.Element) -> None:
+    for parent in root.iter():
+        for index, element in enumerate(parent):
+            if element is old:
+                parent[index] = new
+                return
+
+
+def _merge(target: ET.Element, piece: ET.Element) -> None:
+    target.attrib.update(piece.attrib)
+    for part in piece:
+        same = _same(target, part)
+        if same is None:
+            target.append(part)
+        else:
+            _merge(same, part)

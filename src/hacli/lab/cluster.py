@@ -1,0 +1,454 @@
+"""The lab's Pacemaker: remote nodes, their connections, the decision to fence, and what follows.
+
+A pure state machine: time is the machines' ``Timeline``, fencing goes to the BMC models, and the
+configuration is the CIB's. It behaves as the recorded cluster (2.1.5) does, above all where that
+is unkind: a silent host is unclean only after 30 to 40 s, a dead node reads online while its
+connection is being started, and a fence event says ``reboot`` whatever the device did.
+"""
+
+from collections.abc import Mapping
+
+from hacli.lab.bmcs import Bmc
+from hacli.lab.chain import Chain, is_chain
+from hacli.lab.cib import CHAIN, RebootAction
+from hacli.lab.cib_template import new_cib
+from hacli.lab.cluster_facts import REMOTED, ClusterSettings, Operation, RemoteNode, Role
+from hacli.lab.fencer import HUMAN, FenceEvent, FenceOrder, Fencer, FenceStatus
+from hacli.lab.machines import Machine, Machines, Timeline
+from hacli.lab.operations import Operations
+
+CONTROLLER_CLIENT = "pacemaker-controld.68"
+_SPREAD_S = 3.7  # the nodes' monitors do not tick together
+_CLOSED_S = 0.2  # until a closed TCP connection is noticed (recorded)
+_SILENCE = frozenset({"crashed", "hung", "cut", "power-off"})
+
+
+class Cluster:
+    """One cluster over some machines, seen from its first controller.
+
+    Args:
+        machines: The machines of the region; the cluster listens to what happens to them.
+        bmcs: The BMC model of each compute node.
+        timeline: The time of the machines.
+        names: The compute nodes.
+    """
+
+    def __init__(
+        self,
+        *,
+        machines: Machines,
+        bmcs: Mapping[str, Bmc],
+        timeline: Timeline,
+        names: tuple[str, ...],
+        settings: ClusterSettings | None = None,
+    ) -> None:
+        self.settings = settings or ClusterSettings()
+        self.machines = machines
+        self.timeline = timeline
+        numbers = range(1, self.settings.controllers + 1)
+        self.controllers = tuple(f"controller-{number}" for number in numbers)
+        self.cib = new_cib(
+            names,
+            self.controllers,
+            login=self.settings.login,
+            reboot_action=self.settings.reboot_action,
+            monitor=(self.settings.monitor_s, self.settings.monitor_timeout_s),
+            gate=self.settings.gate,
+        )
+        self.running = True  # on the controller where the tools are run
+        self.quorum = True
+        self.stopped_devices: set[str] = set()
+        self.operations = Operations()
+        self.fencer = Fencer(bmcs=bmcs, timeline=timeline, ended=self._fence_ended)
+        self.chain = Chain(self, machines)
+        self.nodes = {
+            name: RemoteNode(name=name, controller=self.controllers[index % len(self.controllers)])
+            for index, name in enumerate(names)
+        }
+        self.changes = 1
+        self.changed_at = timeline.now
+        for node in self.nodes.values():
+            self._begin_healthy(node)
+        machines.on_change.append(self._machine_changed)
+
+    @property
+    def dc(self) -> str | None:
+        """The designated controller; None before one is elected."""
+        return self.controllers[0] if self.running else None
+
+    @property
+    def fencing_enabled(self) -> bool:
+        """``stonith-enabled``."""
+        return self.cib.option("stonith-enabled", "true") == "true"
+
+    @property
+    def maintenance_mode(self) -> bool:
+        """The whole cluster is unmanaged."""
+        return self.cib.option("maintenance-mode", "false") == "true"
+
+    def controller_of_device(self, device: str) -> str:
+        """Where a fence device is started."""
+        return self.controllers[self.cib.devices().index(device) % len(self.controllers)]
+
+    def in_maintenance(self, node: RemoteNode) -> bool:
+        """The node or the whole cluster is in maintenance."""
+        own = self.cib.attributes(node.name).get("maintenance") == "true"
+        return own or self.maintenance_mode
+
+    def manages(self, node: RemoteNode) -> bool:
+        """The cluster may act on this node now."""
+        return self.running and self.quorum and not self.in_maintenance(node)
+
+    def set_quorum(self, *, quorum: bool) -> None:
+        """Take quorum from the controllers' partition, or give it back."""
+        self.quorum = quorum
+        self._reconsider_all()
+
+    def set_running(self, *, running: bool) -> None:
+        """Stop or start the cluster where the tools are run; the fencers forget their history."""
+        self.running = running
+        self.fencer.forget()
+        self._reconsider_all()
+
+    def configuration_changed(self) -> None:
+        """The CIB was edited: act on it, as the scheduler does after every change."""
+        self.changes += 1
+        self.changed_at = self.timeline.now
+        for node in self.nodes.values():
+            maintenance = self.in_maintenance(node)
+            if maintenance or node.in_maintenance:
+                node.in_maintenance = maintenance
+                node.origin = "remote_ra_maintenance" if maintenance else "do_update_resource"
+        self.timeline.after(0.0, self._reconsider_all)
+
+    def fence(
+        self, target: str, action: str, *, timeout_s: float, client: str = "stonith_admin"
+    ) -> FenceOrder | None:
+        """Order ``off``, ``on`` or ``reboot``; None when no device can do it to this target.
+
+        The fencer does not ask for quorum: only the controller does.
+        """
+        if not self.cib.devices_for(target):
+            return None
+        return self.fencer.order(
+            target,
+            action,
+            client=self.fencer.next_client(client),
+            origin=self.controllers[0],
+            timeout_s=timeout_s,
+            reboot_action=self._reboot_action(target),
+        )
+
+    def confirm_off(self, target: str) -> None:
+        """``stonith_admin --confirm``: believe a person that the node is down."""
+        self.fencer.record(
+            FenceEvent(
+                action="off",
+                target=target,
+                client=self.fencer.next_client("stonith_admin"),
+                origin=self.controllers[0],
+                status=FenceStatus.SUCCESS,
+                delegate=HUMAN,
+                completed=self.timeline.now,
+            )
+        )
+        if target in self.nodes:
+            self._fenced(self.nodes[target])
+
+    def restart(self, service: str, node: str) -> None:
+        """Stop a service and what depends on it on one node, and start them again."""
+        self.nodes[node].services[service].restart = True
+        self._reconsider(self.nodes[node])
+
+    def clean_up(self, resource: str | None = None, node: str | None = None) -> None:
+        """Forget failures (of one resource, on one node), so that it is tried again."""
+        for where, failed, _ in tuple(self.operations.failures()):
+            if resource in (None, failed, f"{failed}-clone") and node in (None, where):
+                self.operations.clear_failure(where, failed)
+                self.stopped_devices.discard(failed)
+                if where in self.nodes:
+                    self.nodes[where].services[failed].start_failed = False
+        self._reconsider_all()
+
+    def point_fence_devices(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """Write where each node's BMC listens into its fence device."""
+        for node, (ip, port) in addresses.items():
+            for device in self.cib.devices_for(node):
+                self.cib.set_device_parameter(device, "ip", ip)
+                self.cib.set_device_parameter(device, "ipport", str(port))
+
+    def must_fence(self, node: RemoteNode) -> None:
+        """Only fencing makes sure of this node now."""
+        node.unclean = True
+        self._request_fences()
+
+    def chain_rests(self, node: RemoteNode) -> None:
+        """Every service is as it is wanted; stop the connection, if that is wanted."""
+        if self.cib.target_role(node.name) == "Stopped":
+            node.role = Role.STOPPED
+            node.epoch += 1
+            node.origin = "remote_node_down"
+            self._note(node, "stop")
+
+    def _begin_healthy(self, node: RemoteNode) -> None:
+        machine = self.machines[node.name]
+        if machine.alive:
+            for process in (REMOTED, *CHAIN):
+                self.machines.start_process(machine, process)
+            self._note(node, "start")
+            for service in CHAIN:
+                started = Operation(task="start", at=self.timeline.now, exec_ms=30)
+                self.operations.done(node.name, service, started)
+            self._connected(node)
+            number = tuple(self.nodes).index(node.name)
+            node.connected_at -= number * _SPREAD_S % self.settings.monitor_s
+        for device in self.cib.devices_for(node.name):
+            where = self.controller_of_device(device)
+            for task, interval in (("start", 0.0), ("monitor", 60.0)):
+                done = Operation(task=task, at=self.timeline.now, interval_s=interval, exec_ms=220)
+                self.operations.done(where, device, done)
+
+    def _machine_changed(self, machine: Machine, what: str) -> None:
+        node = self.nodes.get(machine.name)
+        if node is None:
+            return
+        if what in _SILENCE:
+            self._watch_silence(node)
+        elif what == "booted":
+            self.machines.start_process(machine, REMOTED)
+        elif what == "joined":
+            node.silent_since = None
+            self._try_to_reach(node)
+        elif what == f"process-started:{REMOTED}":
+            self._remoted_started(node)
+        elif what == f"process-stopped:{REMOTED}":
+            self._closed(node)
+        elif what.startswith("process-stopped:") and is_chain(what.partition(":")[2]):
+            self.chain.died(node, what.partition(":")[2])
+
+    def _remoted_started(self, node: RemoteNode) -> None:
+        node.silent_since = None
+        if node.connected:
+            self._closed(node)  # the machine was rebooted before anybody noticed
+        else:
+            self._try_to_reach(node)
+
+    def _watch_silence(self, node: RemoteNode) -> None:
+        """The connection says nothing from now on; only its monitor will find out."""
+        if node.silent_since is not None or not node.connected:
+            return
+        node.silent_since = self.timeline.now
+        since, interval = self.timeline.now - node.connected_at, self.settings.monitor_s
+        due = interval - since % interval + self.settings.monitor_timeout_s
+        epoch = node.epoch
+
+        def give_up() -> None:
+            if node.silent_since is None or epoch != node.epoch:
+                return
+            if self.manages(node):
+                self._lost(node, "Remote executor did not respond", status="Timed Out")
+            else:
+                self.timeline.after(self.settings.monitor_s, give_up)
+
+        self.timeline.after(due, give_up)
+
+    def _closed(self, node: RemoteNode) -> None:
+        """The other side closed the connection."""
+        epoch = node.epoch
+
+        def notice() -> None:
+            if epoch == node.epoch and node.connected and self.manages(node):
+                self._lost(node, "Lost connection to remote executor", status="Error")
+
+        self.timeline.after(_CLOSED_S, notice)
+
+    def _lost(self, node: RemoteNode, reason: str, *, status: str) -> None:
+        self._connection_failed(node, reason, status=status)
+        if self.fencing_enabled:
+            node.unclean = True
+            self._request_fences()
+        else:
+            self._clear_node(node)
+            self._plan_connection(node)
+
+    def _connection_failed(self, node: RemoteNode, reason: str, *, status: str) -> None:
+        now = self.timeline.now
+        operation = Operation(
+            task="monitor",
+            at=now,
+            interval_s=self.settings.monitor_s,
+            rc=1,
+            status=status,
+            exit_reason=reason,
+        )
+        self.operations.failed(node.controller, node.name, operation)
+        node.failed = True
+        node.lost_at = now
+        node.epoch += 1
+        node.origin = "remote_node_down"
+        for service in node.services.values():
+            if service.role in (Role.STARTING, Role.STOPPING):
+                service.role = Role.STARTED
+
+    def _request_fences(self) -> None:
+        """Begin to fence what is unclean: one node after the other, unless told otherwise."""
+        concurrent = self.cib.option("concurrent-fencing", "false") == "true"
+        for node in self.nodes.values():
+            ours = [order for order in self.fencer.orders if order.client == CONTROLLER_CLIENT]
+            if ours and not concurrent:
+                return
+            if not node.unclean or not self.manages(node) or not self.fencing_enabled:
+                continue
+            if node.retry_fence_at > self.timeline.now:
+                continue
+            if not any(order.target == node.name for order in ours):
+                self._fence_unclean(node)
+
+    def _fence_unclean(self, node: RemoteNode) -> None:
+        node.fencing = True
+        if node.failed:
+            node.role = Role.STOPPED
+            self._note(node, "stop")
+        if self.cib.devices_for(node.name):
+            self.fencer.order(
+                node.name,
+                "reboot",
+                client=CONTROLLER_CLIENT,
+                origin=self.controllers[0],
+                timeout_s=self.settings.fence_timeout_s,
+                reboot_action=self._reboot_action(node.name),
+            )
+
+    def _reboot_action(self, target: str) -> RebootAction:
+        device = self.cib.devices_for(target)[0]
+        return RebootAction(self.cib.device_parameter(device, "pcmk_reboot_action") or "reboot")
+
+    def _fence_ended(self, order: FenceOrder, event: FenceEvent) -> None:
+        node = self.nodes.get(order.target)
+        if node is not None and event.status is FenceStatus.SUCCESS and event.action != "on":
+            self._fenced(node)
+        elif node is not None and event.status is FenceStatus.FAILED and node.unclean:
+            self._fence_failed(node, order)
+        self.timeline.after(0.0, self._request_fences)
+
+    def _fence_failed(self, node: RemoteNode, order: FenceOrder) -> None:
+        """Try again at once, up to ten times, then at each recheck (recorded)."""
+        if order.silent:
+            self._device_failed(node)
+        node.fence_failures += 1
+        if node.fence_failures >= self.settings.max_fence_attempts:
+            node.retry_fence_at = self.timeline.now + self.settings.recheck_s
+            self.timeline.after(self.settings.recheck_s, self._request_fences)
+
+    def _device_failed(self, node: RemoteNode) -> None:
+        """The device's own monitor and restart find the BMC silent, too; fencing still uses it."""
+        for device in self.cib.devices_for(node.name):
+            self.stopped_devices.add(device)
+            failure = Operation(
+                task="start",
+                at=self.timeline.now,
+                rc=1,
+                status="Timed Out",
+                exec_ms=20010,
+                exit_reason="Fence agent did not complete within 20s",
+            )
+            self.operations.failed(self.controller_of_device(device), device, failure)
+
+    def _fenced(self, node: RemoteNode) -> None:
+        """The fencer says that the node is down: nothing runs there any more."""
+        if node.connected:
+            self._connection_failed(node, "Lost connection to remote executor", status="Error")
+            node.role = Role.STOPPED
+            self._note(node, "stop")
+        node.unclean = node.fencing = False
+        node.fence_failures = 0
+        node.retry_fence_at = 0.0
+        node.node_fenced = int(self.timeline.now)
+        node.origin = "send_stonith_update"
+        self._clear_node(node)
+        self._plan_connection(node)
+
+    def _clear_node(self, node: RemoteNode) -> None:
+        if node.role is not Role.STARTING:
+            node.role = Role.STOPPED
+        self.operations.forget_node(node.name)
+        for service in node.services.values():
+            service.role = Role.STOPPED
+            service.failed = service.start_failed = service.restart = False
+
+    def _plan_connection(self, node: RemoteNode) -> None:
+        """Start the connection again, at the earliest ``reconnect_interval`` after its failure."""
+        wait = node.lost_at + self.settings.reconnect_s - self.timeline.now
+        self.timeline.after(max(wait, 0.05), lambda: self._start_connection(node))
+
+    def _start_connection(self, node: RemoteNode) -> None:
+        wanted = self.cib.target_role(node.name) != "Stopped"
+        if node.role is not Role.STOPPED or node.unclean or not wanted or not self.manages(node):
+            return
+        if self.timeline.now < node.lost_at + self.settings.reconnect_s and node.failed:
+            return
+        node.role = Role.STARTING
+        node.failed = False
+        node.epoch += 1
+        self.operations.clear_failure(node.controller, node.name)
+        epoch = node.epoch
+
+        def give_up() -> None:
+            if epoch == node.epoch and node.role is Role.STARTING:
+                self._connection_not_started(node)
+
+        self.timeline.after(self.settings.connect_timeout_s, give_up)
+        self._try_to_reach(node)
+
+    def _connection_not_started(self, node: RemoteNode) -> None:
+        node.role = Role.STOPPED
+        node.failed = True
+        node.lost_at = self.timeline.now
+        failure = Operation(task="start", at=self.timeline.now, rc=1, status="Timed Out")
+        self.operations.failed(node.controller, node.name, failure)
+        self._plan_connection(node)
+
+    def _try_to_reach(self, node: RemoteNode) -> None:
+        epoch = node.epoch
+
+        def look() -> None:
+            machine = self.machines[node.name]
+            reached = machine.answers and REMOTED in machine.processes
+            if reached and epoch == node.epoch and node.role is Role.STARTING:
+                self._note(node, "start")
+                self._connected(node)
+
+        if node.role is Role.STARTING:
+            self.timeline.after(0.5, look)
+
+    def _connected(self, node: RemoteNode) -> None:
+        node.role = Role.STARTED
+        node.failed = False
+        node.silent_since = None
+        node.connected_at = self.timeline.now
+        node.epoch += 1
+        node.node_fenced = 0
+        node.origin = "do_update_resource"
+        self._note(node, "monitor")
+        self.chain.probe(node)
+        self.chain.advance(node)
+
+    def _note(self, node: RemoteNode, task: str) -> None:
+        interval = self.settings.monitor_s if task == "monitor" else 0.0
+        operation = Operation(task=task, at=self.timeline.now, interval_s=interval)
+        self.operations.done(node.controller, node.name, operation)
+
+    def _reconsider_all(self) -> None:
+        for node in self.nodes.values():
+            self._reconsider(node)
+
+    def _reconsider(self, node: RemoteNode) -> None:
+        """Act on what may have changed: services, connection, fencing."""
+        if not self.manages(node):
+            return
+        for name, service in node.services.items():
+            if service.role is Role.STARTED and name not in self.machines[node.name].processes:
+                self.chain.died(node, name)
+        self.chain.advance(node)
+        self._start_connection(node)
+        self._request_fences()
