@@ -1,0 +1,209 @@
+"""Pacemaker through its command-line tools: ask, parse, translate exit codes; nothing is decided.
+
+Exit codes are ``include/crm/common/results.h`` (facts C.1); commands were tried on Pacemaker 2.1.5.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from hacli.adapters.pacemaker.cib import Cib, parse_membership, parse_node_state
+from hacli.adapters.pacemaker.crm_mon import CrmMon
+from hacli.adapters.pacemaker.view import join_view
+from hacli.adapters.process import Completed, TimeLimitPassed
+from hacli.domain.cluster import ClusterView, NodeState
+from hacli.errors import NotPermitted, SourceError, Unreachable, Unreadable, UsageError
+from hacli.ports import FenceAnswer, FenceResult
+
+NOT_PERMITTED = 4
+NOT_CONNECTED = 102
+NO_SUCH_OBJECT = 105
+TIMED_OUT = 124
+FIRST_SIGNAL = 128
+"""From here on the code tells of the client's end or of ssh's, not of the fencing."""
+
+_FENCE_ANSWERS = {
+    0: FenceAnswer.CONFIRMED,
+    NO_SUCH_OBJECT: FenceAnswer.NO_DEVICE,
+    TIMED_OUT: FenceAnswer.PENDING,
+}
+
+
+class Commands(Protocol):
+    """What is needed of ``process.CommandRunner``; its promises hold."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        """Run what may safely run twice."""
+        ...
+
+    def run_once(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        """Run an order, through one prefix only."""
+        ...
+
+
+class Pacemaker:
+    """The cluster behind ``commands``. Fits ``ports.Cluster``.
+
+    Args:
+        commands: Runs the tools where the cluster is.
+        monotonic: ``Clock.monotonic``.
+        timeout_s: Limit of every command but fencing and restart, in seconds.
+    """
+
+    def __init__(
+        self, commands: Commands, *, monotonic: Callable[[], float], timeout_s: float
+    ) -> None:
+        self._commands = commands
+        self._monotonic = monotonic
+        self._timeout_s = timeout_s
+
+    def read_view(self) -> ClusterView:
+        """One crm_mon and one full CIB read, side by side.
+
+        Raises:
+            Unreachable: No cluster here (exit 102), a time-out, no prefix that works.
+            Unreadable: An attribute we decide on is missing or has an unknown value.
+            NotPermitted: Neither root nor in group haclient.
+        """
+        read_at = self._monotonic()
+        crm_mon, cib = self._ask_together(
+            ("crm_mon", "--one-shot", "--inactive", "--output-as=xml"), ("cibadmin", "--query")
+        )
+        return join_view(CrmMon(crm_mon), Cib(cib), read_at=read_at)
+
+    def read_node_state(self, node: str) -> NodeState:
+        """One node's ``node_state`` and the quorum, side by side. Raises as ``read_view``.
+
+        A node that the cluster has never seen has none: that is Unreadable, not "gone".
+        """
+        xpath = f"//node_state[@uname='{_safe(node)}']"
+        cib, state = self._ask_together(
+            ("cibadmin", "--query", "--no-children"), ("cibadmin", "--query", "--xpath", xpath)
+        )
+        membership = parse_membership(cib)
+        node_fenced, in_cluster = parse_node_state(state, node=node)
+        return NodeState(
+            node=node,
+            node_fenced=node_fenced,
+            in_cluster=in_cluster,
+            with_quorum=membership.with_quorum,
+            dc=membership.dc,
+        )
+
+    def fence_off(self, node: str, *, timeout_s: float) -> FenceResult:
+        """Order OFF and wait for its end, at most ``timeout_s``. Never ordered twice.
+
+        The tool gets a second less, so that its own last word is heard.
+
+        Raises:
+            Unreachable: The order certainly did not reach the cluster.
+        """
+        argv = ("stonith_admin", "--fence", _safe(node), "--timeout", _seconds(timeout_s - 1))
+        try:
+            completed = self._commands.run_once(argv, timeout_s=timeout_s)
+        except (TimeLimitPassed, Unreadable) as unheard:
+            return FenceResult(answer=FenceAnswer.PENDING, exit_code=None, message=unheard.why)
+        if completed.exit_code == NOT_CONNECTED:
+            raise _refusal(completed)
+        answer = _FENCE_ANSWERS.get(completed.exit_code, FenceAnswer.FAILED)
+        if completed.exit_code < 0 or completed.exit_code >= FIRST_SIGNAL:
+            answer = FenceAnswer.PENDING
+        return FenceResult(
+            answer=answer, exit_code=completed.exit_code, message=_last_words(completed)
+        )
+
+    def confirm_off(self, node: str) -> None:
+        """Tell Pacemaker that the node is down (``--confirm``). Raises as ``read_view``."""
+        self._order("stonith_admin", "--confirm", _safe(node), timeout_s=self._timeout_s)
+
+    def write_attribute(self, node: str, name: str, value: str) -> None:
+        """Set a permanent node attribute and read it back. Raises as ``read_view``.
+
+        Raises:
+            Unreadable: Also when the CIB does not have it afterwards.
+        """
+        self._ask(*_attribute(node, name), "--update", value)
+        answer = self._run(*_attribute(node, name), "--query", "--quiet")
+        if answer.exit_code or answer.stdout.strip() != value:
+            raise _not_read_back(node, name, answer)
+
+    def clear_attribute(self, node: str, name: str) -> None:
+        """Remove a permanent attribute; fine when it is not there. Raises as ``write_attribute``."""
+        self._ask(*_attribute(node, name), "--delete")
+        answer = self._run(*_attribute(node, name), "--query", "--quiet")
+        if answer.exit_code != NO_SUCH_OBJECT:
+            raise _not_read_back(node, name, answer)
+
+    def restart_service(self, node: str, service: str, *, timeout_s: float) -> None:
+        """Restart one service of the chain on this node. Raises as ``read_view``.
+
+        The tool bans the service from the node, waits, and takes the ban away: killed half-way it
+        would leave the ban. So it gets half the time, to end by itself.
+        """
+        words = ("--restart", "--resource", _safe(service), "--node", _safe(node))
+        limit = ("--timeout", f"{_seconds(timeout_s / 2)}s")
+        self._order("crm_resource", *words, *limit, timeout_s=timeout_s)
+
+    def _ask_together(self, first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
+        with ThreadPoolExecutor(max_workers=2) as workers:
+            answers = [workers.submit(self._ask, *argv) for argv in (first, second)]
+            return answers[0].result(), answers[1].result()
+
+    def _ask(self, *argv: str) -> str:
+        completed = self._run(*argv)
+        if completed.exit_code:
+            raise _refusal(completed)
+        return completed.stdout
+
+    def _run(self, *argv: str) -> Completed:
+        return self._commands.run(argv, timeout_s=self._timeout_s)
+
+    def _order(self, *argv: str, timeout_s: float) -> None:
+        completed = self._commands.run_once(argv, timeout_s=timeout_s)
+        if completed.exit_code:
+            raise _refusal(completed)
+
+
+def _safe(name: str) -> str:
+    """A name that is neither an option nor breaks out of an xpath."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise UsageError(f"{name[:60]!r} cannot be the name of a node, service or attribute")
+    return name
+
+
+def _attribute(node: str, name: str) -> tuple[str, ...]:
+    permanent = ("--lifetime", "forever")
+    return ("crm_attribute", "--node", _safe(node), "--name", _safe(name), *permanent)
+
+
+def _seconds(limit_s: float) -> str:
+    return str(max(1, int(limit_s)))
+
+
+def _refusal(completed: Completed) -> SourceError:
+    """The error for an exit code that is not 0."""
+    tool, code, words = completed.argv[0], completed.exit_code, _last_words(completed)
+    if code == NOT_PERMITTED or "permission denied" in words.lower():
+        why = f"refused (exit {code}): neither root nor in group haclient"
+        return NotPermitted(source=tool, why=why)
+    if code == NOT_CONNECTED:
+        return Unreachable(source=tool, why=f"not connected to a cluster (exit {code})")
+    if code == TIMED_OUT:
+        return Unreachable(source=tool, why=f"timed out (exit {code})")
+    return Unreadable(source=tool, why=f"exit {code}: {words}")
+
+
+def _last_words(completed: Completed) -> str:
+    """What the tool complained of; with XML output it does so on stdout."""
+    complaints = completed.stderr.strip().splitlines()
+    complaints = complaints or re.findall(r"<error>([^<]*)</error>", completed.stdout[-10_000:])
+    return "; ".join(line.strip() for line in complaints[-3:])[:300]
+
+
+def _not_read_back(node: str, name: str, answer: Completed) -> SourceError:
+    if answer.exit_code not in (0, NO_SUCH_OBJECT):
+        return _refusal(answer)
+    found = "nothing" if answer.exit_code else repr(answer.stdout.strip()[:60])
+    why = f"attribute {name} of {node} was written, and the CIB has {found}"
+    return Unreadable(source="crm_attribute", why=why)
