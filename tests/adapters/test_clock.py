@@ -1,0 +1,85 @@
+"""The machine's time, and how a wait is stopped."""
+
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from threading import Timer
+
+import pytest
+
+from hacli.adapters.clock import StopFlag, SystemClock
+from hacli.errors import Interrupted
+from hacli.ports import Clock
+
+
+def test_a_wait_takes_its_time() -> None:
+    """Neither less, which would age evidence wrongly, nor much more."""
+    clock: Clock = SystemClock(StopFlag())
+    before = clock.monotonic()
+
+    clock.wait(0.25)
+
+    assert 0.25 <= clock.monotonic() - before < 1.5
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_nothing_to_wait_for_takes_no_time(seconds: float) -> None:
+    """A deadline that has passed is not an error."""
+    clock = SystemClock(StopFlag())
+    before = clock.monotonic()
+
+    clock.wait(seconds)
+
+    assert clock.monotonic() - before < 1.0
+
+
+def test_a_stop_ends_a_long_wait_at_once() -> None:
+    """Ctrl-C gives the prompt back; the error knows the signal, for the exit code."""
+    stop = StopFlag()
+    clock = SystemClock(stop)
+    before = clock.monotonic()
+    timer = Timer(0.2, stop.set, [signal.SIGTERM])
+    timer.start()
+
+    with pytest.raises(Interrupted, match="SIGTERM") as raised:
+        clock.wait(30)
+    timer.join()
+
+    assert raised.value.signal_number == signal.SIGTERM
+    assert clock.monotonic() - before < 1.0
+
+
+def test_a_stop_ends_the_next_wait_too() -> None:
+    """A run that was asked to stop between two waits does not begin the second."""
+    stop = StopFlag()
+    stop.set(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        SystemClock(stop).wait(0)
+
+
+def test_the_first_signal_is_the_one_that_counts() -> None:
+    """SIGTERM after Ctrl-C does not change how the run ends."""
+    stop = StopFlag()
+    stop.set(signal.SIGINT)
+    stop.set(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as raised:
+        stop.raise_if_set()
+
+    assert raised.value.signal_number == signal.SIGINT
+
+
+def test_now_is_in_utc() -> None:
+    """Records are compared across controllers."""
+    now = SystemClock(StopFlag()).now()
+
+    assert now.tzinfo is UTC
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_monotonic_counts_from_the_boot_of_the_machine() -> None:
+    """CLOCK_BOOTTIME: the same for every process, and it goes on while the machine sleeps."""
+    assert SystemClock(StopFlag()).monotonic() == pytest.approx(
+        time.clock_gettime(time.CLOCK_BOOTTIME), abs=5
+    )

@@ -1,0 +1,22 @@
+"""A clock for what records times and never waits."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass
+class StillClock:
+    """Shows one time, until a test moves it."""
+
+    time: datetime = datetime(2026, 11, 22, 3, 8, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """The time of the outage."""
+        return self.time
+
+    def monotonic(self) -> float:
+        """Seconds since boot."""
+        return self.time.timestamp()
+
+    def wait(self, seconds: float) -> None:
+        """No time passes."""
