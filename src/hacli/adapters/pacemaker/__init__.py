@@ -129,7 +129,7 @@ class Pacemaker:
             raise _not_read_back(node, name, answer)
 
     def clear_attribute(self, node: str, name: str) -> None:
-        """Remove a permanent attribute; fine when it is not there. Raises as ``write_attribute``."""
+        """Remove a permanent attribute; fine when there is none. Raises as ``write_attribute``."""
         self._ask(*_attribute(node, name), "--delete")
         answer = self._run(*_attribute(node, name), "--query", "--quiet")
         if answer.exit_code != NO_SUCH_OBJECT:
