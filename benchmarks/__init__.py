@@ -1,0 +1,1 @@
+"""Times of hacli beside its peers: ``python -m benchmarks`` prints one Markdown table."""
