@@ -241,6 +241,11 @@ class SqliteJournal:
         self._clock = clock
         self._listeners = list(listeners)
 
+    @property
+    def run(self) -> str:
+        """Id of this run."""
+        return self._run
+
     def record(self, event: Event) -> None:
         """Store the event, then tell the listeners. Raises as ``JournalFile.append``."""
         stored = self._file.append(
