@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree.ElementTree import Element, fromstring, tostring
 
 from hacli.adapters.pacemaker.cib import Cib
 from hacli.adapters.pacemaker.crm_mon import CrmMon
@@ -51,3 +52,13 @@ def node_of(view: ClusterView, name: str) -> ClusterNode:
     node = view.node(name)
     assert node is not None, f"no {name}"
     return node
+
+
+def tree(text: str) -> Element:
+    """An answer to be changed."""
+    return fromstring(text)  # noqa: S314 - our own recordings
+
+
+def text_of(root: Element) -> str:
+    """The changed answer."""
+    return tostring(root, encoding="unicode")

@@ -154,10 +154,10 @@ class CrmMon:
             failed=any(instance.failed for instance in instances),
         )
 
-    def clone_managed(self, clone: str) -> bool:
-        """Whether Pacemaker looks after this clone where it does not run."""
-        if clone not in self._clones:
-            raise _CRM_MON.unreadable(f"no <clone {clone}>, which the CIB has")
+    def clone_managed(self, clone: str, service: str) -> bool:
+        """Whether Pacemaker looks after this service of the clone where it does not run."""
+        if clone not in self._clones or service not in self._resources:
+            raise _CRM_MON.unreadable(f"no <clone {clone}> with {service}, which the CIB has")
         return _CRM_MON.flag(self._clones[clone], "managed")
 
     def failures(self, resource: str) -> tuple[Failure, ...]:

@@ -66,7 +66,7 @@ def may_run(
                 doubtful |= holds is None
                 continue
             wanted.append(holds)
-            if location.get("resource-discovery") == "exclusive":
+            if location.get("resource-discovery", "always") not in ("always", "never"):
                 exclusive.append(holds)
     if exclusive or not symmetric:
         allowed = _any(exclusive or wanted)
@@ -125,8 +125,8 @@ def _holds(rule: Element, attributes: Mapping[str, str]) -> bool | None:
     for part in rule:
         if part.tag == "rule":
             parts.append(_holds(part, attributes))
-        elif part.tag == "expression":
-            parts.append(_compare(part, attributes.get(part.get("attribute", ""))))
+        elif part.tag == "expression" and "attribute" in part.attrib:
+            parts.append(_compare(part, attributes.get(part.attrib["attribute"])))
         else:  # dates and whatever later versions bring
             parts.append(None)
     return _any(parts) if rule.get("boolean-op") == "or" else _all(parts)
@@ -138,9 +138,10 @@ def _compare(expression: Element, actual: str | None) -> bool | None:
         return actual is not None
     if operation == "not_defined":
         return actual is None
-    if operation not in ("eq", "ne") or expression.get("value-source", "literal") != "literal":
+    literal = expression.get("value-source", "literal") == "literal"
+    if operation not in ("eq", "ne") or not literal or "value" not in expression.attrib:
         return None
-    equal = actual is not None and actual.lower() == expression.get("value", "").lower()
+    equal = actual is not None and actual.lower() == expression.attrib["value"].lower()
     return equal if operation == "eq" else not equal
 
 

@@ -99,7 +99,7 @@ def _service(service: str, clone: str, node: NodeFlags, crm_mon: CrmMon) -> Chai
     failures = [f for f in crm_mon.failures(service) if f.node == node.name]
     instance = crm_mon.instance(service, node.name)
     if instance is None:
-        managed = crm_mon.clone_managed(clone) and not node.maintenance
+        managed = crm_mon.clone_managed(clone, service) and not node.maintenance
         role, failed = Role.STOPPED, bool(failures)
     else:
         role, managed, failed = instance.role, instance.managed, instance.failed
