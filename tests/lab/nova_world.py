@@ -1,5 +1,6 @@
 """A small cloud without a cluster, and the shortest way to ask its Nova."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER, Cloud
@@ -27,22 +28,34 @@ class NovaWorld:
         method: str,
         path: str,
         *,
-        version: str = "2.94",
+        version: str = "2.93",
         body: dict[str, object] | None = None,
         caller: Caller = ADMIN,
     ) -> Response:
         """One request; the path may have a query."""
+        headers = {"openstack-api-version": f"compute {version}"}
+        return self.api.handle(
+            self.request(method, path, headers=headers, body=body, caller=caller)
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str],
+        body: dict[str, object] | None = None,
+        caller: Caller = ADMIN,
+    ) -> Request:
         path, _, words = path.partition("?")
         query = dict(word.partition("=")[::2] for word in words.split("&") if word)
-        return self.api.handle(
-            Request(
-                method=method,
-                path=f"/v2.1{path}",
-                query=query,
-                headers={"openstack-api-version": f"compute {version}"},
-                body=body,
-                caller=caller,
-            )
+        return Request(
+            method=method,
+            path=f"/v2.1{path}",
+            query=query,
+            headers=headers,
+            body=body,
+            caller=caller,
         )
 
     def pass_time(self, seconds: float) -> None:
@@ -54,7 +67,7 @@ class NovaWorld:
         assert service is not None
         return service.id
 
-    def put_service(self, host: str, body: dict[str, object], *, version: str = "2.94") -> Response:
+    def put_service(self, host: str, body: dict[str, object], *, version: str = "2.93") -> Response:
         return self.ask("PUT", f"/os-services/{self.service_id(host)}", version=version, body=body)
 
     def lose(self, host: str) -> None:
@@ -68,12 +81,17 @@ class NovaWorld:
         self.pass_time(self.machines.boot_seconds)
         self.machines.start_process(self.machines[host], "nova-compute")
 
-    def evacuate(self, server: Server, *, version: str = "2.94", **body: object) -> Response:
-        return self.ask(
-            "POST", f"/servers/{server.id}/action", version=version, body={"evacuate": body}
-        )
+    def evacuate(self, server: Server, *, version: str = "2.93", **body: object) -> Response:
+        """Ask for an evacuation with the body's keywords."""
+        return self.ask_to_evacuate(server, body, version=version)
 
-    def show(self, server: Server, *, version: str = "2.94") -> dict[str, object]:
+    def ask_to_evacuate(
+        self, server: Server, body: Mapping[str, object], *, version: str = "2.93"
+    ) -> Response:
+        path = f"/servers/{server.id}/action"
+        return self.ask("POST", path, version=version, body={"evacuate": dict(body)})
+
+    def show(self, server: Server, *, version: str = "2.93") -> dict[str, object]:
         body = self.ask("GET", f"/servers/{server.id}", version=version).body
         assert body is not None
         shown = body["server"]

@@ -8,6 +8,7 @@ scheduler), ``rebuild`` (the destination), ``computes`` (each nova-compute), ``p
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hacli.lab.api_faults import ApiFaults
 from hacli.lab.cloud_records import (
     POWER_NOSTATE,
     POWER_PAUSED,
@@ -28,6 +29,7 @@ from hacli.lab.cloud_tables import CloudSettings, Tables
 from hacli.lab.computes import Computes
 from hacli.lab.evacuation import Evacuations
 from hacli.lab.machines import Guest, Machines
+from hacli.lab.moves import Moves
 
 IMAGE_FLAVOR = Flavor(id="1", name="m1.lab")
 VOLUME_FLAVOR = Flavor(id="2", name="m1.bfv", disk=0)
@@ -67,6 +69,8 @@ class Cloud:
         self.tables = Tables(settings, machines.timeline)
         self.computes = Computes(self.tables, machines)
         self.evacuations = Evacuations(self.tables, machines, self.computes)
+        self.moves = Moves(self.tables, machines, self.computes)
+        self.api_faults = ApiFaults()
         self.origins: dict[str, Origin] = {}
         self.add_flavor(IMAGE_FLAVOR)
         self.add_flavor(VOLUME_FLAVOR)
@@ -180,7 +184,7 @@ class Cloud:
         return server
 
     def _place(self, server: Server, host: str, *, running: bool) -> None:
-        self.tables.allocations[server.id] = {host}
+        self.tables.allocate(server, host)
         guest = Guest(server=server.id, disk=server.disk, local_disk=server.image is not None)
         machine = self.machines[host]
         if running:

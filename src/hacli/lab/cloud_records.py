@@ -39,6 +39,7 @@ class MigrationStatus(StrEnum):
     ACCEPTED = "accepted"
     PRE_MIGRATING = "pre-migrating"
     MIGRATING = "migrating"
+    POST_MIGRATING = "post-migrating"
     RUNNING = "running"
     FINISHED = "finished"
     DONE = "done"
@@ -86,6 +87,30 @@ class Capacity:
     vcpus: int
     memory_mb: int
     disk_gb: int
+
+    def plus(self, other: "Capacity") -> "Capacity":
+        """Both together."""
+        return Capacity(
+            vcpus=self.vcpus + other.vcpus,
+            memory_mb=self.memory_mb + other.memory_mb,
+            disk_gb=self.disk_gb + other.disk_gb,
+        )
+
+    def minus(self, other: "Capacity") -> "Capacity":
+        """What is left without the other."""
+        return Capacity(
+            vcpus=self.vcpus - other.vcpus,
+            memory_mb=self.memory_mb - other.memory_mb,
+            disk_gb=self.disk_gb - other.disk_gb,
+        )
+
+    def fits_into(self, offered: "Capacity") -> bool:
+        """Whether nothing of it exceeds what is offered."""
+        return (
+            self.vcpus <= offered.vcpus
+            and self.memory_mb <= offered.memory_mb
+            and self.disk_gb <= offered.disk_gb
+        )
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The databases of the lab's cloud: rows, their look-ups, and what follows from rows alone."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hacli.lab.cloud_records import (
@@ -26,6 +25,10 @@ from hacli.lab.machines import Timeline
 OPEN_EVACUATION = frozenset(
     {MigrationStatus.ACCEPTED, MigrationStatus.PRE_MIGRATING, MigrationStatus.DONE}
 )
+
+
+RESERVED_MEMORY_MB = 512  # [DEFAULT]reserved_host_memory_mb
+_RESERVE = Capacity(vcpus=0, memory_mb=RESERVED_MEMORY_MB, disk_gb=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +71,17 @@ class Tables:
         self.migrations: list[Migration] = []
         self.images: dict[str, Image] = {}
         self.volumes: dict[str, Volume] = {}
-        self.attachments: dict[str, Attachment] = {}
+        self.attachments: dict[str, dict[str, Attachment]] = {}  # by server, then by id
         self.flavors: dict[str, Flavor] = {}
         self.aggregates: list[Aggregate] = []
         self.groups: dict[str, ServerGroup] = {}
         self.capacities: dict[str, Capacity] = {}
-        self.allocations: dict[str, set[str]] = {}
+        self.allocations: dict[str, dict[str, Server]] = {}  # by host, then by server
         self.shared_storage: set[str] = set()
         self.down_cell: set[str] = set()
         self.dead_backends: set[str] = set()
+        self._computes: dict[str, Service] = {}
+        self._held: dict[str, Capacity] = {}
         self._serial = itertools.count(1)
         for binary in ("nova-scheduler", "nova-conductor"):
             self.add_service(binary, settings.controller, zone="internal")
@@ -98,18 +103,18 @@ class Tables:
             last_seen=self.now,
         )
         self.services.append(service)
+        if binary == "nova-compute":
+            self._computes[host] = service
+            self.capacities.setdefault(host, self.settings.capacity)
         return service
 
     def compute_service(self, host: str | None) -> Service | None:
         """The nova-compute service of a host, None when Nova knows no such host."""
-        for service in self.services:
-            if service.binary == "nova-compute" and service.host == host:
-                return service
-        return None
+        return self._computes.get(host) if host is not None else None
 
     def compute_services(self) -> tuple[Service, ...]:
         """All nova-compute services, oldest first."""
-        return tuple(s for s in self.services if s.binary == "nova-compute")
+        return tuple(self._computes.values())
 
     def is_up(self, service: Service) -> bool:
         """Nova's ``state``: not forced down and a heartbeat within ``service_down_time``."""
@@ -133,7 +138,7 @@ class Tables:
 
     def attachments_of(self, server: str) -> tuple[Attachment, ...]:
         """Attachments of a server's volumes."""
-        return tuple(a for a in self.attachments.values() if a.server == server)
+        return tuple(self.attachments.get(server, {}).values())
 
     def backend_up(self, backend: str) -> bool:
         """Whether the backend's cinder-volume answers."""
@@ -148,8 +153,12 @@ class Tables:
             host=host,
             attached_at=self.now,
         )
-        self.attachments[attachment.id] = attachment
+        self.attachments.setdefault(server, {})[attachment.id] = attachment
         return attachment
+
+    def remove_attachment(self, attachment: Attachment) -> None:
+        """Cinder forgets an attachment; the volume is not asked whether it is in use."""
+        del self.attachments[attachment.server][attachment.id]
 
     def new_uuid(self, kind: str) -> str:
         """A fresh uuid, the same in every run of the same story."""
@@ -191,23 +200,30 @@ class Tables:
         }
         return tuple(newest.values())
 
+    def allocate(self, server: Server, host: str) -> None:
+        """Placement counts the server to the host, beside any host it is counted to already."""
+        held = self.allocations.setdefault(host, {})
+        if server.id not in held:
+            held[server.id] = server
+            self._held[host] = self.held_on(host).plus(server.room)
+
+    def deallocate(self, server: str, host: str) -> None:
+        """Placement no longer counts the server to the host."""
+        gone = self.allocations.get(host, {}).pop(server, None)
+        if gone is not None:
+            self._held[host] = self.held_on(host).minus(gone.room)
+
     def free_memory(self, host: str) -> int:
         """MiB that allocations leave on a host."""
-        return self.capacities[host].memory_mb - sum(s.room.memory_mb for s in self.held_on(host))
+        return self.capacities[host].memory_mb - self.held_on(host).memory_mb
 
-    def held_on(self, host: str) -> Iterator[Server]:
-        """Servers with an allocation on a host; an evacuated one has two until cleaned up."""
-        return (self.servers[s] for s, hosts in self.allocations.items() if host in hosts)
+    def held_on(self, host: str) -> Capacity:
+        """What is taken of a host: its own reserve and every allocation."""
+        return self._held.get(host, _RESERVE)
 
     def has_room(self, host: str, need: Capacity) -> bool:
         """Whether the host's inventory can take ``need`` on top of its allocations."""
-        offered = self.capacities[host]
-        held = [s.room for s in self.held_on(host)]
-        return (
-            sum(r.vcpus for r in held) + need.vcpus <= offered.vcpus
-            and sum(r.memory_mb for r in held) + need.memory_mb <= offered.memory_mb
-            and sum(r.disk_gb for r in held) + need.disk_gb <= offered.disk_gb
-        )
+        return self.held_on(host).plus(need).fits_into(self.capacities[host])
 
     def touch(self, server: Server) -> None:
         """A server's row was written."""

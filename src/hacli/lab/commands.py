@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from hacli.lab.api_faults import ApiFault
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_records import MigrationStatus
 from hacli.lab.computes import NOVA_COMPUTE
+from hacli.lab.moves import ColdMove
 from hacli.lab.region import Region
 
 
@@ -160,3 +162,55 @@ class SetBackend:
         """While it is down no volume of it can be attached."""
         dead = region.cloud.tables.dead_backends
         (dead.discard if self.up else dead.add)(self.backend)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailNovaApi:
+    """Requests to Nova fail as ``fault`` says; None repairs the API."""
+
+    fault: ApiFault | None
+
+    def apply_to(self, region: Region) -> None:
+        """From now on."""
+        if self.fault is None:
+            region.cloud.api_faults.clear()
+        else:
+            region.cloud.api_faults.add(self.fault)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginLiveMigration:
+    """A live migration of a server begins; see ``Moves.begin_live``."""
+
+    server: str
+    dest: str
+    seconds: float | None = None
+    switched: bool = False
+
+    def apply_to(self, region: Region) -> None:
+        """Now."""
+        region.cloud.moves.begin_live(
+            region.cloud.tables.servers[self.server],
+            dest=self.dest,
+            seconds=self.seconds,
+            switched=self.switched,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginColdMove:
+    """A cold migration or resize of a server stands at a stage; see ``Moves.begin_cold``."""
+
+    server: str
+    dest: str
+    stage: MigrationStatus = MigrationStatus.MIGRATING
+    kind: ColdMove = ColdMove.MIGRATION
+
+    def apply_to(self, region: Region) -> None:
+        """Now."""
+        region.cloud.moves.begin_cold(
+            region.cloud.tables.servers[self.server],
+            dest=self.dest,
+            stage=self.stage,
+            kind=self.kind,
+        )

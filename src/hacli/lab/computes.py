@@ -27,6 +27,7 @@ class Computes:
         self._held: dict[str, list[Task]] = defaultdict(list)
         self.conductor_alive = True
         machines.on_change.append(self._machine_changed)
+        tables.timeline.after(tables.settings.report_interval, self._beat_controller)
 
     def answers(self, host: str) -> bool:
         """Whether an RPC call to the host's nova-compute is answered."""
@@ -68,6 +69,13 @@ class Computes:
             for host in tuple(self._held):
                 self._go_on(host)
 
+    def _beat_controller(self) -> None:
+        for service in self._tables.services:
+            is_conductor = service.binary == "nova-conductor"
+            if service.binary != NOVA_COMPUTE and (self.conductor_alive or not is_conductor):
+                service.last_seen = service.updated_at = self._tables.now
+        self._tables.timeline.after(self._tables.settings.report_interval, self._beat_controller)
+
     def _machine_changed(self, machine: Machine, what: str) -> None:
         if what == f"process-started:{NOVA_COMPUTE}":
             self._started(machine)
@@ -95,7 +103,6 @@ class Computes:
         self._ready.discard(host)
         if self._tables.compute_service(host) is None:
             service = self._tables.add_service(NOVA_COMPUTE, host, zone=settings.zone)
-            self._tables.capacities.setdefault(host, settings.capacity)
             self._ready.add(host)
             # Daemons of a region that has long been running do not beat in step.
             first = settings.report_interval - (3.0 * service.number) % settings.report_interval
@@ -134,7 +141,7 @@ class Computes:
         machine = self._machines[host]
         if evacuation.server in machine.guests:
             self._machines.destroy_guest(machine, evacuation.server)
-        self._tables.allocations.get(evacuation.server, set()).discard(host)
+        self._tables.deallocate(evacuation.server, host)
         self._tables.set_status(evacuation, MigrationStatus.COMPLETED)
 
     def _init_servers(self, host: str, passed_over: frozenset[str]) -> None:

@@ -89,7 +89,7 @@ class Evacuations:
                 self._tables.set_status(migration, MigrationStatus.ERROR)
             order.action.end(event, now=now, error=str(error))
             return
-        self._tables.allocations.setdefault(server.id, set()).add(dest)
+        self._tables.allocate(server, dest)
         order.action.end(event, now=now)
         rebuild = Rebuild(self._hypervisors, order, migration=migration, dest=dest)
         self._computes.cast(dest, rebuild.begin)

@@ -1,11 +1,13 @@
 """The smaller collections of the lab's Nova: migrations, hypervisors, aggregates, groups, zones."""
 
+from collections import defaultdict
+
 from hacli.lab.cloud_records import Flavor, Migration, Server, Service, stable_uuid
+from hacli.lab.cloud_tables import RESERVED_MEMORY_MB
 from hacli.lab.http_shapes import Response
 from hacli.lab.nova_call import Call, Json, bad_request, not_found, timestamp
 from hacli.lab.nova_views import view_migration
 
-_RESERVED_MEMORY_MB = 512  # [DEFAULT]reserved_host_memory_mb
 _MIGRATION_QUERY = frozenset(
     {"host", "source_compute", "status", "migration_type", "instance_uuid", "hidden"}
 ) | {"limit", "marker", "changes-since", "changes-before", "user_id", "project_id"}
@@ -80,14 +82,15 @@ def _hypervisors(call: Call, *, detail: bool) -> Response:
     ]
     if pattern and not found:
         raise not_found(f"No hypervisor matching '{pattern}' could be found.")
-    return Response(
-        status=200, body={"hypervisors": [_hypervisor(call, s, detail=detail) for s in found]}
-    )
+    servers: dict[str | None, list[Server]] = defaultdict(list)
+    for server in tables.servers.values():
+        servers[server.host].append(server)
+    rows = [_hypervisor(call, s, servers[s.host], detail=detail) for s in found]
+    return Response(status=200, body={"hypervisors": rows})
 
 
-def _hypervisor(call: Call, service: Service, *, detail: bool) -> Json:
+def _hypervisor(call: Call, service: Service, servers: list[Server], *, detail: bool) -> Json:
     tables = call.cloud.tables
-    servers = tables.servers_on(service.host)
     body: Json = {
         "id": stable_uuid("node", service.host) if call.at_least(53) else service.number,
         "hypervisor_hostname": service.host,
@@ -112,10 +115,10 @@ def _hypervisor(call: Call, service: Service, *, detail: bool) -> Json:
     return body
 
 
-def _capacity(call: Call, host: str, servers: tuple[Server, ...]) -> Json:
+def _capacity(call: Call, host: str, servers: list[Server]) -> Json:
     offered = call.cloud.tables.capacities[host]
     vcpus = sum(s.room.vcpus for s in servers)
-    memory = _RESERVED_MEMORY_MB + sum(s.room.memory_mb for s in servers)
+    memory = RESERVED_MEMORY_MB + sum(s.room.memory_mb for s in servers)
     disk = sum(s.room.disk_gb for s in servers)
     return {
         "vcpus": offered.vcpus,
@@ -191,7 +194,7 @@ def list_zones_detail(call: Call) -> Response:
         hosts = zones.setdefault(zone, {})
         hosts.setdefault(service.host, {})[service.binary] = {
             "available": not service.disabled,
-            "active": not is_compute or tables.is_up(service),
+            "active": tables.is_up(service),
             "updated_at": timestamp(service.updated_at),
         }
     rows = [

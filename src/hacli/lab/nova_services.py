@@ -37,17 +37,13 @@ def view_service(call: Call, service: Service, *, exact_time: bool = False) -> J
         "id": service.id if call.at_least(53) else service.number,
         "zone": tables.zone_of(service.host) if is_compute else service.zone,
         "status": "disabled" if service.disabled else "enabled",
-        "state": "up" if _is_up(tables, service) else "down",
+        "state": "up" if tables.is_up(service) else "down",
         "updated_at": timestamp(service.updated_at, exact=exact_time),
         "disabled_reason": service.disabled_reason,
     }
     if call.at_least(11):
         body["forced_down"] = service.forced_down
     return body
-
-
-def _is_up(tables: Tables, service: Service) -> bool:
-    return service.binary != "nova-compute" or tables.is_up(service)
 
 
 def update_service(call: Call, target: str) -> Response:
@@ -128,7 +124,7 @@ def _refuse_open_evacuations(tables: Tables, host: str) -> None:
 
 
 def _update_by_name(call: Call, action: str, body: Json) -> Response:
-    changes = {
+    changes: dict[str, Json] = {
         "enable": {"status": "enabled"},
         "disable": {"status": "disabled"},
         "disable-log-reason": {
@@ -136,15 +132,13 @@ def _update_by_name(call: Call, action: str, body: Json) -> Response:
             "disabled_reason": body.get("disabled_reason"),
         },
         "force-down": {"forced_down": body.get("forced_down")},
-    }.get(action)
-    if changes is None or (action == "force-down" and not call.at_least(11)):
+    }
+    if action not in changes or (action == "force-down" and not call.at_least(11)):
         raise not_found("Unknown action")
     host, binary = body.get("host"), body.get("binary")
     for service in call.cloud.tables.services:
         if (service.host, service.binary) == (host, binary):
-            break
-    else:
-        raise not_found(f"Could not find binary {binary} on host {host}.")
-    _, delay = change_service(call, service, dict(changes))
-    answer: Json = {"host": host, "binary": binary, **changes}
-    return Response(status=200, body={"service": answer}, delay_s=delay)
+            _, delay = change_service(call, service, changes[action])
+            answer: Json = {"host": host, "binary": binary, **changes[action]}
+            return Response(status=200, body={"service": answer}, delay_s=delay)
+    raise not_found(f"Could not find binary {binary} on host {host}.")

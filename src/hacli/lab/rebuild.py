@@ -176,7 +176,7 @@ class Rebuild:
         for old in attachments:
             if not self._tables.backend_up(self._tables.volumes[old.volume].backend):
                 raise _Failed(f"Volume {old.volume} could not be attached.")
-            del self._tables.attachments[old.id]
+            self._tables.remove_attachment(old)
             self._tables.add_attachment(volume=old.volume, server=self._server.id, host=self._dest)
         settings = self._tables.settings
         pause = settings.attach_seconds if attachments else settings.claim_seconds
@@ -269,7 +269,7 @@ class Rebuild:
         self._tables.touch(self._server)
         self._tables.set_fault(self._server, str(error))
         if self._server.host != self._dest:
-            self._tables.allocations[self._server.id].discard(self._dest)
+            self._tables.deallocate(self._server.id, self._dest)
         if self._migration:
             self._tables.set_status(self._migration, MigrationStatus.FAILED)
         if self._event:

@@ -1,5 +1,6 @@
 """One region: machines, their BMCs, the cloud and the cluster, in one time."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from hacli.lab.cloud import Cloud
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.cluster import Cluster
 from hacli.lab.cluster_facts import ClusterSettings
-from hacli.lab.machines import Machines, Timeline
+from hacli.lab.machines import Machine, Machines, Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +92,21 @@ class Region:
 
     def truth(self) -> tuple[ServerTruth, ...]:
         """Where each server's guest really is and runs, in the order of seeding."""
-        return tuple(self._truth_of(server) for server in self.cloud.origins)
+        holders: dict[str, list[Machine]] = defaultdict(list)
+        for machine in self.machines:
+            for server in machine.guests:
+                holders[server].append(machine)
+        return tuple(self._truth_of(server, holders[server]) for server in self.cloud.origins)
 
-    def _truth_of(self, server: str) -> ServerTruth:
-        running_on = self.machines.running_on(server)
-        defined_on = tuple(m.name for m in self.machines if server in m.guests)
-        holders = running_on or defined_on
+    def _truth_of(self, server: str, holders: list[Machine]) -> ServerTruth:
+        running = [m for m in holders if m.alive and m.guests[server].running]
         origin = self.cloud.origins[server]
         return ServerTruth(
             id=server,
             name=self.cloud.tables.servers[server].name,
-            running_on=running_on,
-            defined_on=defined_on,
-            disks=tuple(self.machines[name].guests[server].disk for name in holders),
+            running_on=tuple(m.name for m in running),
+            defined_on=tuple(m.name for m in holders),
+            disks=tuple(m.guests[server].disk for m in running or holders),
             original_disk=origin.disk,
             originally_running=origin.running,
         )
