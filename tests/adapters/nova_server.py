@@ -22,6 +22,7 @@ from keystoneauth1.session import Session
 
 from hacli.adapters.keystone import Cloud, bound
 from hacli.adapters.nova import Nova
+from hacli.ports import Compute
 
 RECORDINGS = Path(__file__).parent / "recordings" / "nova"
 DATE = "Sun, 22 Nov 2026 05:28:20 GMT"
@@ -155,8 +156,8 @@ class NovaServer:
         bound(session, read_limit_s=read_limit_s)
         return Cloud(session=session, interface="public", region="RegionOne")
 
-    def nova(self, *, read_limit_s: float = 5.0, write_limit_s: float = 0.5) -> Nova:
-        """The adapter under test."""
+    def nova(self, *, read_limit_s: float = 5.0, write_limit_s: float = 0.5) -> Compute:
+        """The adapter under test, as the port that it fits."""
         return Nova(self.cloud, read_limit_s=read_limit_s, write_limit_s=write_limit_s)
 
 
@@ -270,7 +271,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _keystone(self, path: str, body: object) -> None:
         owner = self.server.owner
         if not path.endswith("/tokens"):
-            self._reply(Reply(body={"version": {"id": "v3.14", "status": "stable", "links": []}}))
+            links = [{"rel": "self", "href": f"{owner.url}/identity/v3/"}]
+            self._reply(
+                Reply(body={"version": {"id": "v3.14", "status": "stable", "links": links}})
+            )
             return
         owner.logins += 1
         if owner.keystone_status != 201 or PASSWORD not in json.dumps(body):

@@ -21,6 +21,7 @@ from hacli.domain.servers import (
     RequestOutcome,
     Uncertain,
 )
+from hacli.ports import Compute
 from tests.adapters.certificates import certificate
 from tests.adapters.nova_server import PASSWORD, Fault, NovaServer, Reply, Request, recorded
 
@@ -58,7 +59,7 @@ def full_listener(port: int) -> Iterator[None]:
         yield
 
 
-def evacuate(nova: Nova, *, target: str | None = None) -> RequestOutcome:
+def evacuate(nova: Compute, *, target: str | None = None) -> RequestOutcome:
     """Ask for the evacuation of one server."""
     return nova.evacuate(SERVER, EVIDENCE, target=target)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CONNECT_LIMIT_S = 5.0
 READ_LIMIT_S = 30.0
 POOL_SIZE = 32  # requests in flight to one address; keystoneauth's own 10 makes urllib3 complain
-RETRY_AFTER_LIMIT_S = 5
+RETRY_AFTER_LIMIT_S = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +140,13 @@ class Cloud:
         if isinstance(error, ksa.Unauthorized):
             why = "refuses the login (401): wrong user, password, project or domain, or expired"
             return NotPermitted(source=source, why=why)
-        if isinstance(error, ksa.Forbidden):
-            return NotPermitted(source=source, why="refuses the login (403)")
+        if isinstance(error, ksa.HTTPClientError):
+            return NotPermitted(source=source, why=f"refuses the login ({error.http_status})")
         if isinstance(error, ksa.HttpError):
             return Unreachable(source=source, why=f"answers with HTTP {error.http_status}")
+        if isinstance(error, ksa.DiscoveryFailure):
+            why = "no Identity API v3 found there, or the user's or project's domain is not given"
+            return Unreadable(source=source, why=why)
         failure = wire_failure(error)
         if failure is not None:
             return Unreachable(source=source, why=failure.why)
@@ -309,8 +312,8 @@ def open_cloud(
     """The session of a cloud of clouds.yaml, or of the OS_* variables. Sends nothing.
 
     ``name`` wins over OS_CLOUD, and OS_CLOUD over the other OS_* variables, which are not mixed
-    into a named cloud. For root the current directory is not searched: a planted ./clouds.yaml
-    would be used (facts A.11).
+    into a named cloud. The current directory is not searched: a planted ./clouds.yaml would be
+    used, by root too (facts A.11), and the same command must mean the same cloud everywhere.
 
     Raises:
         Misconfigured: There is no such cloud, or its login lacks something.
@@ -338,23 +341,26 @@ def _find_cloud(name: str | None, *, interface: str | None, region: str | None) 
     from openstack.config import OpenStackConfig
 
     _check_environment(name)
-    files = _trusted_files if os.geteuid() == 0 else _usual_files
     try:
         config = OpenStackConfig(
             app_name="hacli",
-            config_files=files("clouds"),
-            secure_files=files("secure"),
-            vendor_files=files("clouds-public"),
+            config_files=_files("clouds"),
+            secure_files=_files("secure"),
+            vendor_files=_files("clouds-public"),
         )
         # the variable chooses among the regions of OS_CLOUD, as it does for `openstack`
         region = region or (None if name else os.environ.get("OS_REGION_NAME"))
-        return config.get_one(cloud=name, interface=interface, region_name=region)
+        found = config.get_one(cloud=name, interface=interface, region_name=region)
     except ksa.MissingRequiredOptions as error:
         raise _incomplete(name, tuple(option.name for option in error.options)) from error
     except (ksa.ClientException, sdk.ConfigException) as error:
         raise Misconfigured(
             f"The cloud's login cannot be used: {error}", why=_mixed(name)
         ) from error
+    # the library would ask Keystone without one
+    if found.config["auth_type"] in ("password", "v3password") and not found.auth.get("password"):
+        raise _incomplete(name, ("password",))
+    return found
 
 
 def _check_environment(name: str | None) -> None:
@@ -365,13 +371,9 @@ def _check_environment(name: str | None) -> None:
         )
 
 
-def _trusted_files(stem: str) -> list[str] | None:
+def _files(stem: str) -> list[str]:
     folders = (Path.home() / ".config" / "openstack", Path("/etc/openstack"))
     return [str(f / f"{stem}.{end}") for f in folders for end in ("yaml", "yml", "json")]
-
-
-def _usual_files(stem: str) -> list[str] | None:  # noqa: ARG001 - the library has its own list
-    return None
 
 
 def _incomplete(name: str | None, missing: tuple[str, ...]) -> Misconfigured:
