@@ -182,7 +182,17 @@ class PowerSwitch(Protocol):
         ...
 
 
-class Journal(Protocol):
+class History(Protocol):
+    """What runs have recorded on this machine."""
+
+    def read_events(
+        self, *, host: str | None = None, run: str | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Stored events, oldest first, of one host or run."""
+        ...
+
+
+class Journal(History, Protocol):
     """The record of one run, and the way to earlier ones. Losing it loses history, never safety."""
 
     @property
@@ -192,12 +202,6 @@ class Journal(Protocol):
 
     def record(self, event: Event) -> None:
         """Store the event durably, number it, then pass it on to the listeners."""
-        ...
-
-    def read_events(
-        self, *, host: str | None = None, run: str | None = None
-    ) -> tuple[StoredEvent, ...]:
-        """Stored events, oldest first, of one host or run."""
         ...
 
 

@@ -7,6 +7,7 @@ from hacli.domain.cluster import ClusterView
 from hacli.domain.evacuation import Plan
 from hacli.domain.hosts import ComputeHost, connected, lost, opinion_counts, stopped_on_purpose
 from hacli.domain.servers import ServiceList
+from hacli.errors import NotPermitted, SourceError
 
 STORM_LEAST = 3
 """Fewer lost hosts than this are never a storm."""
@@ -37,6 +38,8 @@ class GateFacts:
     hosts: tuple[ComputeHost, ...]
     view: ClusterView | None
     services: ServiceList
+    bmc: str  # how the BMC answered, in words
+    bmc_error: SourceError | None
     storm_share: float
 
 
@@ -120,14 +123,28 @@ def _quorum(facts: GateFacts) -> Gate:
 
 
 def _fencing(facts: GateFacts) -> Gate:
-    host, view = facts.host, facts.view
-    devices = devices_for(host, view)
-    if host.bmc is None and not devices:
+    """A silent BMC is refused before anything is ordered, unless another device is configured."""
+    host = facts.host
+    origin = host.bmc.origin if host.bmc else None
+    others = [device for device in devices_for(host, facts.view) if device != origin]
+    if host.bmc is None and not others:
         text = "no fence device in Pacemaker and no BMC in the configuration"
         return Gate(name="can fence", passed=False, text=text, code="FENCE_MISSING")
-    ways = [host.bmc.label] if host.bmc else []
-    ways += [device for device in devices if not host.bmc or device != host.bmc.origin]
-    return Gate(name="can fence", passed=True, text=", ".join(ways))
+    also = f"Pacemaker's {', '.join(others)}" if others else ""
+    if host.bmc is None:
+        return Gate(name="can fence", passed=True, text=also)
+    if facts.bmc_error is None:
+        return Gate(name="can fence", passed=True, text=f"{host.bmc.label} {facts.bmc}")
+    why = facts.bmc_error.why
+    if others:
+        return Gate(name="can fence", passed=True, text=f"{also}; {host.bmc.label}: {why}")
+    refused = isinstance(facts.bmc_error, NotPermitted)
+    return Gate(
+        name="can fence",
+        passed=False,
+        text=f"{host.bmc.label}: {why}",
+        code="FENCE_LOGIN" if refused else "FENCE_UNREACHABLE",
+    )
 
 
 def devices_for(host: ComputeHost, view: ClusterView | None) -> tuple[str, ...]:

@@ -84,6 +84,26 @@ def start_run(
     return run
 
 
+def preview(world: World, host: ComputeHost, verb: str) -> list[str]:
+    """What `disable` or `enable` would do now; reads only."""
+    assert host.service is not None
+    service = read_service(world, host.service.host)
+    lines = ["DRY RUN: nothing is changed.", ""]
+    if verb == "disable":
+        would = f"{host.name} would get no new VMs." if service.enabled else "Nothing to do."
+        return [*lines, would]
+    opened = len(read_open_evacuations(world, host.service.host))
+    gated = host.node is not None and GATE_ATTRIBUTE in host.node.attributes
+    facts = (
+        (not opened, f"open evacuations: {opened}"),
+        (True, "gate: " + ("is lifted first" if gated else "none")),
+        (host.node is None or connected(host.node), "Pacemaker has a connection to it"),
+        (True, "force-down: " + ("is taken away" if service.forced_down else "none")),
+        (True, "scheduling: " + ("is enabled" if not service.enabled else "enabled already")),
+    )
+    return lines + [f"  {'ok  ' if good else 'wait'}  {text}" for good, text in facts]
+
+
 def disable(run: Run, *, message: str | None) -> Switched:
     """Keep new servers away from the host; the reason names the run and the operator's words."""
     service = read_service(run.world, run.nova_host)

@@ -14,10 +14,10 @@ from hacli.domain.evidence import (
     Witness,
 )
 from hacli.domain.gates import devices_for
-from hacli.domain.hosts import fenced_off
+from hacli.domain.hosts import ComputeHost, fenced_off
 from hacli.domain.power import PowerState
-from hacli.errors import NotFenced, NotPermitted, SourceError
-from hacli.ports import FenceAnswer, FenceResult
+from hacli.errors import NotFenced, SourceError
+from hacli.ports import FenceAnswer, FenceResult, World
 from hacli.service.asking import ask
 from hacli.service.deathwatch import DeathWatch
 from hacli.service.run import Run
@@ -29,45 +29,29 @@ PROOF_LOOK_LIMIT_S = 12.0
 
 @dataclass(frozen=True, kw_only=True)
 class FirstRead:
-    """What the BMC said before anything was ordered."""
+    """What the BMC said before anything was ordered; both None: no BMC is known."""
 
     state: PowerState | None
     error: SourceError | None
+    took_s: float
+
+    @property
+    def words(self) -> str:
+        """For the screen of checks."""
+        state = self.state.value.upper() if self.state else "?"
+        return f"answers in {self.took_s:.1f} s, power is {state}"
 
 
-def read_bmc_first(run: Run) -> FirstRead:
+def read_bmc_first(world: World, host: ComputeHost) -> FirstRead:
     """Ask the BMC once, before ordering anything; a refused password is no answer either."""
-    if run.host.bmc is None:
-        return FirstRead(state=None, error=None)
+    if host.bmc is None:
+        return FirstRead(state=None, error=None, took_s=0.0)
+    began = world.clock.monotonic()
     try:
-        return FirstRead(
-            state=ask(run.world, run.world.switch(run.host.bmc).read_state), error=None
-        )
+        state = ask(world, world.switch(host.bmc).read_state)
     except SourceError as error:
-        return FirstRead(state=None, error=error)
-
-
-def require_a_way(run: Run, first: FirstRead, *, attested: bool) -> None:
-    """Refuse when the only way to cut the power does not answer: nothing has been ordered yet.
-
-    Raises:
-        NotFenced: FENCE_UNREACHABLE, FENCE_LOGIN or FENCE_MISSING.
-    """
-    if attested or first.state is not None:
-        return
-    if _other_devices(run):
-        return
-    if first.error is None:
-        raise _not_fenced(run, "FENCE_MISSING", "no fence device and no BMC is known for it")
-    code = "FENCE_LOGIN" if isinstance(first.error, NotPermitted) else "FENCE_UNREACHABLE"
-    raise _not_fenced(run, code, first.error.why)
-
-
-def _other_devices(run: Run) -> tuple[str, ...]:
-    """Stonith devices of the node that are not the BMC we could not reach."""
-    devices = devices_for(run.host, run.sources_view)
-    origin = run.host.bmc.origin if run.host.bmc else None
-    return tuple(device for device in devices if device != origin)
+        return FirstRead(state=None, error=error, took_s=world.clock.monotonic() - began)
+    return FirstRead(state=state, error=None, took_s=world.clock.monotonic() - began)
 
 
 def fence(
@@ -180,12 +164,13 @@ def _unproven(run: Run, watch: DeathWatch, doubt: Doubt, ordered: tuple[str, ...
     else:
         code = "NOT_FENCED"
     seen = [f"sign of life: {text}" for text in doubt.signs_of_life] + list(doubt.missing)
-    return _not_fenced(run, code, "; ".join([*ordered, *seen]))
+    return not_fenced(run.host, code, "; ".join([*ordered, *seen]))
 
 
-def _not_fenced(run: Run, code: str, why: str) -> NotFenced:
-    name = run.host.name
-    label = run.host.bmc.label if run.host.bmc else "its power"
+def not_fenced(host: ComputeHost, code: str, why: str) -> NotFenced:
+    """The error that says that death is not proven and that no server was touched."""
+    name = host.name
+    label = host.bmc.label if host.bmc else "its power"
     pending = "its order may still be pending" in why
     state = f"Its VMs are still assigned to {name}. No data is at risk while nobody evacuates."
     if pending:

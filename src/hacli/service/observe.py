@@ -115,7 +115,7 @@ def find_host(hosts: Iterable[ComputeHost], name: str) -> ComputeHost:
             f"There is no host named {name}.",
             why=_similar(name, every),
             next_steps=("hacli status --all    lists every host",),
-            code="HOST_UNKNOWN",
+            code="HOST_NAME",
         )
     if len(found) > 1 or found[0].ambiguous:
         why = found[0].ambiguous or f"{name} names {len(found)} hosts"

@@ -32,7 +32,7 @@ from hacli.errors import (
     SourceError,
     Unavailable,
 )
-from hacli.ports import Journal, World
+from hacli.ports import History, Journal, World
 from hacli.service import fencing
 from hacli.service.asking import ask
 from hacli.service.compute_service import EarlyDisable, force_down
@@ -81,6 +81,7 @@ class Prepared:
     host: ComputeHost
     sources: Sources
     services: ServiceList
+    power: PowerState | None  # None: the BMC is silent, refuses, or is not known
     gates: tuple[Gate, ...]
     plan: Plan
     already: str | None  # set: there is nothing left to do, and why
@@ -112,7 +113,7 @@ def prepare(
     *,
     policy: Policy,
     options: Options,
-    journal: Journal | None = None,
+    history: History | None = None,
 ) -> Prepared:
     """Read everything and ask every gate.
 
@@ -126,17 +127,20 @@ def prepare(
     host = find_host(hosts, name)
     if host.service is None or not host.service.known:
         raise _not_in_nova(host)
+    first = fencing.read_bmc_first(world, host)
     facts = GateFacts(
         host=host,
         hosts=hosts,
         view=sources.cluster,
         services=services,
+        bmc=first.words,
+        bmc_error=first.error,
         storm_share=policy.storm_share,
     )
     plan = Plan(runs=(), skips=())
     gates = gates_to_fence(facts, options.allowed)
     if options.verb is not Verb.FENCE:
-        events = journal.read_events(host=host.name) if journal is not None else ()
+        events = history.read_events(host=host.name) if history is not None else ()
         past = fold_past(events, now=world.clock.now())
         records = read_records(world, host, past, policy)
         now = world.clock.monotonic()
@@ -146,6 +150,7 @@ def prepare(
         host=host,
         sources=sources,
         services=services,
+        power=first.state,
         gates=gates,
         plan=plan,
         already=_already(host, plan, options),
@@ -203,10 +208,10 @@ def require_gates(prepared: Prepared, options: Options) -> None:
             continue  # its own question is whether the host is off, asked by the proof
         name = prepared.host.name
         code = gate.code or "REFUSED"
-        if code == "FENCE_MISSING":
+        if gate.name == "can fence":
             if options.attested:
                 continue
-            raise NotFenced(f"{name} cannot be fenced.", why=gate.text, code=code, host=name)
+            raise fencing.not_fenced(prepared.host, code, gate.text)
         flags = (f"override it: --{gate.flag.lstrip('-')}",) if gate.flag else ()
         raise Refused(
             f"{name}: {gate.name}: no.",
@@ -218,15 +223,14 @@ def require_gates(prepared: Prepared, options: Options) -> None:
 
 
 def _advice(code: str, prepared: Prepared, options: Options) -> tuple[str, ...]:
-    name, service = prepared.host.name, prepared.host.service
+    name, service, verb = prepared.host.name, prepared.host.service, options.verb.value
     if code == "HOST_HEALTHY" and service is not None and service.forced_down:
         return (f"take it back into service:          hacli enable {name}",)
     if code == "HOST_HEALTHY":
         return (
             f"empty it without downtime:          hacli disable {name}",
             "                                    and live-migrate its VMs",
-            "power it off all the same:          "
-            f"hacli {options.verb.value} {name} --allow-healthy",
+            f"power it off all the same:          hacli {verb} {name} --allow-healthy",
         )
     return ()
 
@@ -260,7 +264,7 @@ def carry_out(
         result = _result(run, options, None, empty, began)
         return replace(result, already=prepared.already)
     watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
-    evidence = _prove_death(run, watch, options)
+    evidence = _prove_death(run, watch, prepared, options)
     evacuated = Evacuated(ends=(), skips=())
     if options.verb is not Verb.FENCE:
         evacuated = _evacuate(run, watch, evidence, prepared, options)
@@ -287,11 +291,10 @@ def _record_start(run: Run, prepared: Prepared, options: Options) -> None:
         run.record(GateChecked(gate=gate.name, passed=gate.holds, text=gate.text, code=code))
 
 
-def _prove_death(run: Run, watch: DeathWatch, options: Options) -> FenceEvidence:
-    first = fencing.read_bmc_first(run)
-    attestation = _attestation(run, options)
-    fencing.require_a_way(run, first, attested=attestation is not None)
-    if options.verb is Verb.EVACUATE and first.state is PowerState.ON:
+def _prove_death(
+    run: Run, watch: DeathWatch, prepared: Prepared, options: Options
+) -> FenceEvidence:
+    if options.verb is Verb.EVACUATE and prepared.power is PowerState.ON:
         raise NotFenced(
             f"{run.host.name} is switched on, so none of its VMs was touched.",
             why="its BMC reads ON",
@@ -300,13 +303,15 @@ def _prove_death(run: Run, watch: DeathWatch, options: Options) -> FenceEvidence
             host=run.host.name,
         )
     watch.look(limit_s=run.policy.first_read_limit_s)
-    early = EarlyDisable(run, watch)
-    use = attestation if first.state is None else None
+    early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
+    use = _attestation(run, options) if prepared.power is None else None
     with run.step("fence") as report:
-        evidence = fencing.fence(run, watch, attestation=use, beside=early.take_in)
+        beside = early.take_in if early else lambda: None
+        evidence = fencing.fence(run, watch, attestation=use, beside=beside)
         label = run.host.bmc.label if run.host.bmc else None
         report.end(fencing.witness_text(evidence, label), witness=evidence.witness.value)
-    early.finish()
+    if early is not None:
+        early.finish()
     return evidence
 
 

@@ -1,0 +1,238 @@
+"""What all acting commands share: the question, the lock, the journal, the end of the run."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import click
+
+from hacli.cli import recover_screen
+from hacli.cli.app import App, Output
+from hacli.cli.exits import ExitCode, exit_code_of
+from hacli.cli.progress import listener_for
+from hacli.cli.text import styled
+from hacli.domain.events import Errored, RunEnded
+from hacli.errors import Declined, HacliError, UsageError
+from hacli.ports import Journal
+from hacli.service.recovery import (
+    Options,
+    Prepared,
+    Recovered,
+    carry_out,
+    prepare,
+    require_gates,
+)
+from hacli.wiring import Connection
+
+T = TypeVar("T")
+
+
+def require_answer(app: App, host: str, *, yes: bool, confirm: str | None) -> None:
+    """Refuse at once what could only be answered by a question that cannot be asked.
+
+    Raises:
+        UsageError: ``--confirm`` names another host, or there is no terminal and no ``--yes``.
+    """
+    if confirm is not None and confirm != host:
+        raise UsageError(
+            f"--confirm {confirm} does not name the host {host}.",
+            next_steps=(f"hacli {app.command} {host} --confirm {host}",),
+            host=host,
+        )
+    if not yes and confirm is None and not app.asks:
+        raise UsageError(
+            "This needs an answer, and there is no terminal to ask on.",
+            next_steps=(f"hacli {app.command} {host} --yes    answers the question",),
+            host=host,
+        )
+
+
+def ask_for_reason(app: App, host: str, acknowledged: str | None) -> str | None:
+    """The operator's word that the host has no power: typed, on a terminal, never ``--yes``.
+
+    Raises:
+        UsageError: It names another host, or there is no terminal. Declined: not confirmed.
+    """
+    if acknowledged is None:
+        return None
+    if acknowledged != host:
+        raise UsageError(f"--fence-ack {acknowledged} does not name the host {host}.", host=host)
+    if not app.asks:
+        raise UsageError(
+            "--fence-ack is a person's word, so it needs a terminal.",
+            why="neither --yes nor a script can give it",
+            host=host,
+        )
+    warning = (
+        f"You declare that {host} HAS NO POWER. If it is still running, its VMs will\n"
+        "run twice and their disks will be destroyed. This is recorded with your name."
+    )
+    click.echo(styled(warning, "red", color=app.colored(sys.stderr)), err=True)
+    reason = _read_line("How do you know? (goes into the report): ")
+    if not reason or _read_line("Type the host name to go on: ") != host:
+        raise Declined("Nothing was declared.", host=host)
+    return reason
+
+
+def _read_line(question: str) -> str:
+    """One line from the terminal; Ctrl-C at the question leaves at once, whatever runs else."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = click.prompt(
+            question, default="", show_default=False, prompt_suffix="", err=True, type=str
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return str(answer).strip()
+
+
+def confirm_host(host: str, lines: Iterator[str]) -> None:
+    """Show what is about to happen and have the host's name typed.
+
+    Raises:
+        Declined: Anything else was typed.
+    """
+    for line in lines:
+        click.echo(line, err=True)
+    if _read_line("This can not be undone. Type the host name to go on: ") != host:
+        raise Declined("The name was not typed; nothing was done.", host=host)
+
+
+@contextmanager
+def locked_journal(connection: Connection, op: str, host: str) -> Iterator[Journal]:
+    """The journal of one run, while the host's lock is held.
+
+    Raises:
+        Busy: Another run works on this host.
+    """
+    journal = connection.world.open_journal(op, host)
+    connection.world.locks.acquire(host, run=journal.run)
+    try:
+        yield journal
+    finally:
+        connection.world.locks.release(host)
+
+
+def record_end(
+    app: App,
+    connection: Connection,
+    journal: Journal,
+    work: Callable[[], T],
+    code_of: Callable[[T], ExitCode],
+) -> tuple[T, ExitCode]:
+    """Do the work of a run and record how it ended, also when it ends in an error."""
+    began = connection.world.clock.monotonic()
+    app.run = journal.run
+
+    def end(status: str, code: ExitCode) -> None:
+        took = connection.world.clock.monotonic() - began
+        journal.record(RunEnded(status=status, exit_code=int(code), took_s=round(took, 3)))
+
+    try:
+        result = work()
+    except HacliError as error:
+        journal.record(
+            Errored(
+                code=error.code,
+                what=error.what,
+                why=error.why,
+                state=error.state,
+                next=error.next_steps,
+            )
+        )
+        code = exit_code_of(error)
+        end("refused" if code is ExitCode.REFUSED else "failed", code)
+        app.result_shown = app.output is Output.JSONL
+        raise
+    code = code_of(result)
+    end("ok" if code is ExitCode.OK else "partial", code)
+    app.result_shown = app.output is Output.JSONL
+    return result, code
+
+
+def act_on_host(
+    app: App, host: str, options: Options, *, yes: bool, confirm: str | None, dry_run: bool
+) -> int:
+    """`recover`, `evacuate` and `fence`: prepare, show or ask, carry out, show the end."""
+    app.host = host
+    app.listeners.append(listener_for(app))
+    connection = app.connect()
+    policy = connection.settings.policy
+
+    def prepared_now() -> Prepared:
+        return prepare(
+            connection.world,
+            connection.hosts,
+            host,
+            policy=policy,
+            options=options,
+            history=connection.history,
+        )
+
+    prepared = prepared_now()
+    if dry_run:
+        return _show_dry_run(app, connection, prepared, options)
+    name = prepared.host.name
+    require_gates(prepared, options)
+    with locked_journal(connection, options.verb.value, name) as journal:
+        if not yes and confirm is None and prepared.already is None:
+            confirm_host(host, recover_screen.question_lines(prepared, options))
+            prepared = prepared_now()  # the world has moved on while the name was typed
+        result, code = record_end(
+            app,
+            connection,
+            journal,
+            lambda: carry_out(
+                connection.world, prepared, policy=policy, options=options, journal=journal
+            ),
+            _code_of,
+        )
+    _show_result(app, connection, result, code)
+    return code
+
+
+def _code_of(result: Recovered) -> ExitCode:
+    return ExitCode.OK if result.complete else ExitCode.PARTIAL
+
+
+def _show_dry_run(app: App, connection: Connection, prepared: Prepared, options: Options) -> int:
+    refusal: HacliError | None = None
+    try:
+        require_gates(prepared, options)
+    except HacliError as error:
+        refusal = error
+    app.result_shown = True
+    if app.output is not Output.TABLE:
+        time = _now(connection)
+        document = recover_screen.plan_document(prepared, options, yes=refusal is None, time=time)
+        click.echo(json.dumps(document, indent=2))
+    else:
+        lines = recover_screen.dry_run_lines(prepared, options, yes=refusal is None)
+        click.echo("\n".join(lines))
+    if refusal is None:
+        return ExitCode.OK
+    from hacli.cli import failures
+
+    failures.show(app, refusal, ExitCode.REFUSED)
+    return ExitCode.REFUSED
+
+
+def _show_result(app: App, connection: Connection, result: Recovered, code: ExitCode) -> None:
+    if app.output is Output.JSON:
+        document = recover_screen.result_document(
+            result, exit_code=int(code), time=_now(connection)
+        )
+        click.echo(json.dumps(document, indent=2))
+    elif app.output is Output.TABLE:
+        style = "green" if code is ExitCode.OK else "yellow"
+        color = app.colored(sys.stdout)
+        for number, line in enumerate(recover_screen.end_lines(result)):
+            click.echo(styled(line, style if number == 0 else None, color=color))
+    app.result_shown = True
+
+
+def _now(connection: Connection) -> str:
+    return connection.world.clock.now().isoformat().replace("+00:00", "Z")

@@ -1,0 +1,114 @@
+"""What one invocation of hacli carries: the global options, and the world once it is needed."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hacli.domain.events import StoredEvent
+    from hacli.service.recovery import Context
+    from hacli.wiring import Connection
+
+
+class Output(Enum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass
+class App:
+    """One invocation. ``open_connection`` is replaced by tests that bring their own world."""
+
+    arguments: tuple[str, ...] = ()
+    config: Path | None = None
+    os_cloud: str | None = None
+    output: Output = Output.TABLE
+    verbosity: int = 0
+    quiet: bool = False
+    debug: bool = False
+    color: str = "auto"
+    ascii: bool = False
+    no_input: bool = False
+    timeout_s: float | None = None
+    without_cluster: bool = False
+    command: str = ""
+    host: str | None = None  # the host that the command works on, for error screens
+    run: str | None = None
+    result_shown: bool = False
+    listeners: list[Callable[["StoredEvent"], None]] = field(default_factory=list)
+    open_connection: Callable[["App"], "Connection"] | None = None
+    _connection: "Connection | None" = None
+
+    def connect(self) -> "Connection":
+        """The world, built on first use from configuration and environment."""
+        if self._connection is None:
+            if self.open_connection is None:
+                from hacli.wiring import connect
+
+                self._connection = connect(
+                    config=self.config,
+                    os_cloud=self.os_cloud,
+                    without_cluster=self.without_cluster,
+                    listeners=self.listeners,
+                    timeout_s=self.timeout_s,
+                )
+            else:
+                self._connection = self.open_connection(self)
+        return self._connection
+
+    def close(self) -> None:
+        """Give helper processes and files back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question may be asked: on a terminal, unless told otherwise."""
+        if self.no_input or os.environ.get("HACLI_NO_INPUT", "") not in ("", "0"):
+            return False
+        return sys.stdin is not None and sys.stdin.isatty()
+
+    @property
+    def plain(self) -> bool:
+        """Only ASCII may be written: asked for, or a locale that has nothing else."""
+        encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+        return self.ascii or not encoding.startswith("utf")
+
+    def colored(self, stream: object) -> bool:
+        """Whether colour codes may be written to this stream (``ux.md`` 7.2)."""
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("CLICOLOR_FORCE", "") not in ("", "0"):
+            return True
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            return False
+        return bool(getattr(stream, "isatty", lambda: False)())
+
+    def context(self, message: str | None) -> "Context":
+        """Who runs this, for the journal."""
+        import getpass
+        import platform
+
+        from hacli.service.recovery import Context
+
+        return Context(
+            user=os.environ.get("SUDO_USER") or getpass.getuser(),
+            controller=platform.node(),
+            version=version(),
+            arguments=self.arguments,
+            message=message,
+        )
+
+
+def version() -> str:
+    """The installed version."""
+    from importlib.metadata import version as installed
+
+    return installed("hacli")

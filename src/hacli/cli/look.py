@@ -1,0 +1,262 @@
+"""Commands that look: status, history, explain."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from hacli.cli.app import App, Output
+from hacli.cli.exits import ExitCode
+from hacli.cli.options import (
+    DurationType,
+    app_of,
+    global_options,
+    without_cluster_option,
+)
+from hacli.cli.text import columns, duration, stamp, wrapped
+from hacli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hacli.service.observe import Region
+
+WATCH_S = 5.0
+
+
+@click.command()
+@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.option("--all", "show_all", is_flag=True, help="Show every host, also the healthy ones.")
+@click.option("--no-power", is_flag=True, help="Do not ask the BMCs.")
+@click.option("--exit-code", is_flag=True, help="Exit 1 when a host needs attention.")
+@click.option("-w", "--watch", is_flag=True, help="Refresh every 5 s until Ctrl-C.")
+@without_cluster_option
+@global_options
+@click.pass_context
+def status(
+    ctx: click.Context,
+    *,
+    hosts: tuple[str, ...],
+    show_all: bool,
+    no_power: bool,
+    exit_code: bool,
+    watch: bool,
+) -> int:
+    """Show the cluster, every host's verdict, and what to do next.
+
+    \b
+      hacli status
+      hacli status compute-3            everything about one host
+      hacli status -o json | jq .summary
+
+    Exit codes: 0 the state could be read, 6 a source did not answer;
+    with --exit-code 1 when a host needs attention.
+    """
+    from hacli.service.observe import observe_region
+
+    app = app_of(ctx)
+    app.command = "status"
+    connection = app.connect()
+    while True:
+        region = observe_region(connection.world, connection.hosts, power=not no_power, only=hosts)
+        if watch and sys.stdout.isatty():
+            click.clear()
+        _show_region(
+            app, region, now=connection.world.clock.now(), show_all=show_all, named=bool(hosts)
+        )
+        if not watch:
+            return _status_code(region, exit_code=exit_code)
+        connection.world.clock.wait(WATCH_S)
+
+
+def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:
+    from hacli.cli.status_screen import ATTENTION
+
+    if not region.complete:
+        return ExitCode.UNAVAILABLE
+    if exit_code and ATTENTION & set(region.verdicts.values()):
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _show_region(app: App, region: "Region", *, now: datetime, show_all: bool, named: bool) -> None:
+    from hacli.cli.status_screen import StatusView, lines_of
+
+    app.result_shown = True
+    if app.output is not Output.TABLE:
+        click.echo(json.dumps(_region_document(region, now), indent=2))
+        return
+    view = StatusView(
+        region=region,
+        now=now,
+        show_all=show_all,
+        detail=named,
+        verbose=app.verbosity > 0,
+        color=app.colored(sys.stdout),
+    )
+    click.echo("\n".join(lines_of(view)))
+
+
+def _region_document(region: "Region", now: datetime) -> dict[str, object]:
+    from hacli.cli.status_screen import host_document
+    from hacli.domain.hosts import Verdict
+    from hacli.errors import SourceError
+
+    cluster = region.sources.cluster
+    verdicts = list(region.verdicts.values())
+    known = [state.servers for state in region.states if state.servers is not None]
+    sources = {
+        "pacemaker": region.sources.view,
+        "nova": region.sources.services,
+        "keystone": region.sources.caller,
+    }
+    return {
+        "schema": "hacli.status/1",
+        "time": now.isoformat().replace("+00:00", "Z"),
+        "ok": region.complete,
+        "cluster": cluster
+        and {
+            "name": cluster.name,
+            "quorum": cluster.acts,
+            "members": cluster.members,
+            "fencing": cluster.fencing_enabled,
+            "maintenance": cluster.maintenance_mode,
+        },
+        "summary": {
+            "hosts": len(region.states),
+            **{verdict.value: verdicts.count(verdict) for verdict in Verdict},
+            "servers": sum(known) if len(known) == len(region.states) else None,
+        },
+        "hosts": [
+            host_document(state, region.verdicts[state.host.name], cluster)
+            for state in region.states
+        ],
+        "sources": {
+            name: {
+                "ok": not isinstance(source, SourceError),
+                "unknown_because": source.why if isinstance(source, SourceError) else None,
+                "took_s": region.sources.took_s.get(name),
+            }
+            for name, source in sources.items()
+        }
+        | {"power": {"asked": region.power_asked, "answered": region.power_answered}},
+    }
+
+
+@click.command()
+@click.argument("words", metavar="[HOST | show RUN]", nargs=-1)
+@click.option("--since", type=DurationType(), help="Only runs begun within this time, e.g. 7d.")
+@global_options
+@click.pass_context
+def history(ctx: click.Context, *, words: tuple[str, ...], since: float | None) -> int:
+    """Show what earlier runs did on this machine.
+
+    \b
+      hacli history
+      hacli history compute-3 --since 7d
+      hacli history show r-7f3a21       every event of one run
+
+    Exit codes: 0 shown, 2 no such run.
+    """
+    app = app_of(ctx)
+    app.command = "history"
+    if words[:1] == ("show",):
+        if len(words) != 2:  # noqa: PLR2004 - "show" and the run
+            raise UsageError("hacli history show needs one run, such as r-7f3a21.")
+        return _show_run(app, words[1])
+    return _show_runs(app, words, since)
+
+
+def _show_runs(app: App, hosts: tuple[str, ...], since: float | None) -> int:
+    connection = app.connect()
+    runs = [run for run in connection.read_runs() if not hosts or run.host in hosts]
+    if since is not None:
+        after = connection.world.clock.now() - timedelta(seconds=since)
+        runs = [run for run in runs if run.started >= after]
+    app.result_shown = True
+    if app.output is not Output.TABLE:
+        rows = [asdict(run) for run in runs]
+        click.echo(
+            json.dumps(
+                {"schema": "hacli.history/1", "ok": True, "runs": rows}, default=_time, indent=2
+            )
+        )
+        return ExitCode.OK
+    table = [("STARTED", "RUN", "COMMAND", "HOST", "BY", "END", "TOOK")]
+    for run in runs:
+        took = duration((run.ended - run.started).total_seconds()) if run.ended else ""
+        end = run.status or "no end recorded"
+        end += f" {run.code}" if run.code else ""
+        table.append((stamp(run.started), run.run, run.op, run.host, run.user, end, took))
+    click.echo("\n".join(columns(table, indent="")) if runs else "No run is recorded.")
+    return ExitCode.OK
+
+
+def _show_run(app: App, run: str) -> int:
+    events = app.connect().history.read_events(run=run)
+    if not events:
+        raise UsageError(
+            f"There is no run {run} in the history.",
+            next_steps=("hacli history    lists the runs",),
+        )
+    from hacli.cli.progress import document_of, line_of
+
+    app.result_shown = True
+    for stored in events:
+        if app.output is Output.TABLE:
+            click.echo(f"{stamp(stored.time)} {stored.seq:>4}  {line_of(stored)}")
+        else:
+            click.echo(json.dumps(document_of(stored)))
+    return ExitCode.OK
+
+
+def _time(value: object) -> str:
+    assert isinstance(value, datetime)
+    return value.isoformat().replace("+00:00", "Z")
+
+
+@click.command()
+@click.argument("code", required=False)
+@global_options
+@click.pass_context
+def explain(ctx: click.Context, *, code: str | None) -> int:
+    """Explain a problem code: what it means and what helps.
+
+    \b
+      hacli explain FENCE_UNREACHABLE
+      hacli explain                     lists every code
+
+    Exit codes: 0 shown, 2 no such code.
+    """
+    from hacli.cli.problems import PROBLEMS
+
+    app = app_of(ctx)
+    app.command = "explain"
+    if code is None:
+        rows = [
+            (name, problem.meaning.split(". ")[0].rstrip("."))
+            for name, problem in sorted(PROBLEMS.items())
+        ]
+        click.echo("\n".join(columns(rows, indent="")))
+        return ExitCode.OK
+    problem = PROBLEMS.get(code.upper())
+    if problem is None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(code.upper(), PROBLEMS, n=3)
+        why = f"Similar: {', '.join(close)}." if close else ""
+        raise UsageError(
+            f"There is no problem code {code}.",
+            why=why,
+            next_steps=("hacli explain    lists every code",),
+        )
+    if app.output is not Output.TABLE:
+        document = {"schema": "hacli.explain/1", "ok": True, "code": code.upper()}
+        click.echo(json.dumps(document | asdict(problem), indent=2))
+        return ExitCode.OK
+    lines = [code.upper(), "", *wrapped("", problem.meaning, indent=2), ""]
+    for number, cure in enumerate(problem.cures):
+        lines += wrapped("Cure" if number == 0 else "", cure)
+    click.echo("\n".join(lines))
+    return ExitCode.OK

@@ -1,0 +1,166 @@
+"""The command tree, and the one place where an error becomes a message and an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+from click.shell_completion import CompletionItem
+
+from hacli.cli.app import App
+from hacli.cli.exits import ExitCode, exit_code_of
+from hacli.cli.options import app_of, global_options
+from hacli.errors import HacliError, UsageError
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    # name: (group in the help, module:attribute, short help)
+    "status": ("Look", "hacli.cli.look:status", "Show cluster, hosts and what needs attention."),
+    "history": ("Look", "hacli.cli.look:history", "Show what earlier runs did."),
+    "explain": ("Look", "hacli.cli.look:explain", "Explain a problem code and its cure."),
+    "recover": ("Act", "hacli.cli.act:recover", "Bring the servers of a dead host back."),
+    "fence": ("Act", "hacli.cli.act:fence", "Switch a host off and prove it."),
+    "evacuate": ("Act", "hacli.cli.act:evacuate", "Rebuild the servers of a host that is off."),
+    "disable": ("Act", "hacli.cli.act:disable", "Keep new servers away from a host."),
+    "enable": ("Act", "hacli.cli.act:enable", "Take a repaired host back into service."),
+    "lab": ("Try", "hacli.cli.lab:lab", "Run a simulated region to try hacli on."),
+    "completion": ("Set up", "hacli.cli.setup:completion", "Print the shell completion script."),
+    "help": ("Set up", "hacli.cli.setup:help_topic", "Explain exit codes and other topics."),
+    "version": ("Set up", "hacli.cli.setup:version_command", "Show the version."),
+}
+
+
+class HacliGroup(click.Group):
+    """Imports a command's module only when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][1].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command and its arguments; an unknown one names the similar ones."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=3)
+            raise UsageError(
+                f"There is no command {name}.",
+                why=f"Similar: {', '.join(close)}." if close else "",
+                next_steps=("hacli --help    lists all commands",),
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by group, without importing them."""
+        for group in dict.fromkeys(entry[0] for entry in COMMANDS.values()):
+            with formatter.section(group):
+                formatter.write_dl(list(self._rows(group)))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Command names, without importing them."""
+        names = [
+            CompletionItem(name, help=entry[2])
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def _rows(self, group: str) -> Iterator[tuple[str, str]]:
+        for name, (of, _, text) in COMMANDS.items():
+            if of == group:
+                yield name, text
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value and not ctx.resilient_parsing:
+        from hacli.cli.app import version
+
+        click.echo(f"hacli {version()}")
+        ctx.exit()
+
+
+@click.group(cls=HacliGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@global_options
+def hacli() -> None:
+    """Bring the servers of a dead compute host back, once.
+
+    \b
+      hacli status                      what needs attention
+      hacli recover HOST --dry-run      the checks and the plan; changes nothing
+      hacli recover HOST                power it off, rebuild its servers, verify each
+      hacli enable HOST                 take the repaired host back
+    """
+
+
+def run(arguments: Sequence[str], app: App | None = None) -> int:
+    """Run one command line and return its exit code; never raises for a foreseen failure."""
+    app = app or App()
+    app.arguments = tuple(arguments)
+    try:
+        code = _invoke(arguments, app)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+        return ExitCode.FAILED
+    finally:
+        app.close()
+    return code
+
+
+def _invoke(arguments: Sequence[str], app: App) -> int:
+    from hacli.cli import failures  # small; keeps the happy path of --help lean
+
+    try:
+        result = hacli.main(args=list(arguments), prog_name="hacli", standalone_mode=False, obj=app)
+    except HacliError as error:
+        failures.show(app, error, exit_code_of(error))
+        return exit_code_of(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        failures.show_usage(app, error)
+        return ExitCode.USAGE
+    except click.exceptions.Abort:
+        click.echo("", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last boundary: say that it is a bug, keep State
+        failures.show_bug(app, error)
+        return ExitCode.FAILED
+    return int(result) if isinstance(result, int) else ExitCode.OK
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from complaining about a closed pipe at its end."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+__all__ = ["COMMANDS", "app_of", "hacli", "main", "run"]

@@ -1,0 +1,232 @@
+"""A run as it goes: lines in a log, a live region on a terminal, or one JSON object per event."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from hacli.cli.app import App, Output
+from hacli.cli.text import clock_time, duration, stamp, styled
+from hacli.domain.events import (
+    Asked,
+    Errored,
+    EvidenceTaken,
+    GateChecked,
+    Intent,
+    PlanMade,
+    Progressed,
+    RunEnded,
+    RunStarted,
+    ServerChanged,
+    StepDone,
+    StepStarted,
+    StoredEvent,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+HEARTBEAT_S = 30.0
+STEP_WIDTH = 14
+BAR = 22
+
+Listener = Callable[[StoredEvent], None]
+
+
+def listener_for(app: App) -> Listener:
+    """The display that fits the output format and the terminal."""
+    if app.output is Output.JSONL:
+        return print_json
+    if app.quiet or app.output is Output.JSON:
+        return lambda _event: None
+    if sys.stderr.isatty() and not app.plain:
+        return LiveRegion(color=app.colored(sys.stderr))
+    return LogLines(verbose=app.verbosity > 0)
+
+
+def print_json(stored: StoredEvent) -> None:
+    """One line for each event (``-o jsonl``)."""
+    click.echo(json.dumps(document_of(stored)))
+
+
+def document_of(stored: StoredEvent) -> dict[str, object]:
+    """One event as JSON (``ux.md`` 4.4)."""
+    return {
+        "v": 1,
+        "time": stored.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "run": stored.run,
+        "op": stored.op,
+        "host": stored.host,
+        "seq": stored.seq,
+        "event": stored.event.name,
+        **_plain(asdict(stored.event)),
+    }
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+
+def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for each event
+    """One event in words, for logs and `hacli history show`."""
+    match stored.event:
+        case RunStarted(user=user, arguments=words):
+            return f"{stored.op} started by {user}: hacli {' '.join(words)}"
+        case GateChecked(gate=gate, passed=passed, text=text):
+            return f"{'ok' if passed else 'NO'}  {gate}: {text}"
+        case StepStarted(step=step):
+            return f"{step} ..."
+        case StepDone(step=step, status=status, took_s=took, text=text):
+            return f"{step} {_loud(status)} {duration(took)} {text}".rstrip()
+        case EvidenceTaken(witness=witness, text=text):
+            return f"evidence of death ({witness}): {text}"
+        case PlanMade(servers=servers):
+            return f"plan: {len(servers)} VMs"
+        case Intent(server_name=name, attempt=attempt, target=target):
+            return f"asking for {name} (request {attempt})" + (f" on {target}" if target else "")
+        case Asked(server=server, outcome=outcome, text=text):
+            return f"{server[:8]} {outcome} {text}".rstrip()
+        case ServerChanged(server_name=name, status=status, to=to, text=text):
+            return f"{name} {status}" + (f" -> {to}" if to else "") + (f": {text}" if text else "")
+        case Progressed(step=step) as counts:
+            return f"{step} {_counts(counts)}"
+        case Warned(code=code, text=text):
+            return f"{code}: {text}"
+        case Errored(code=code, what=what, why=why):
+            return f"ERROR {code}: {what} {why}".rstrip()
+        case RunEnded(status=status, took_s=took):
+            return f"{stored.op} {status} {duration(took)}"
+
+
+def _loud(status: str) -> str:
+    return "FAIL" if status == "failed" else status
+
+
+def _counts(event: Progressed) -> str:
+    return (
+        f"{event.done} done, {event.running} rebuilding, "
+        f"{event.waiting} waiting, {event.failed} failed"
+    )
+
+
+class LogLines:
+    """Timestamped lines for a pipe, a journal, cron: one per change, one per 30 s of silence."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._last_at = float("-inf")
+
+    def __call__(self, stored: StoredEvent) -> None:
+        """Write the event's line, if it has news."""
+        event = stored.event
+        at = stored.time.timestamp()
+        if isinstance(event, Progressed) and at - self._last_at < HEARTBEAT_S:
+            return
+        if not self._verbose and not _is_news(stored):
+            return
+        self._last_at = at
+        click.echo(f"{stamp(stored.time)} {stored.run} {stored.host} {line_of(stored)}", err=True)
+
+
+def _is_news(stored: StoredEvent) -> bool:
+    """What a reader of a log wants without -v."""
+    event = stored.event
+    if isinstance(event, ServerChanged):
+        return event.status not in ("rebuilding", "verified")
+    if isinstance(event, GateChecked):
+        return not event.passed
+    return not isinstance(event, StepStarted | Intent | Asked | PlanMade)
+
+
+class LiveRegion:
+    """Permanent lines above, and at most six changing lines below, on a terminal's stderr."""
+
+    def __init__(self, *, color: bool) -> None:
+        self._color = color
+        self._live: Live | None = None
+        self._began = 0.0
+        self._newest: dict[str, str] = {}
+
+    def __call__(self, stored: StoredEvent) -> None:
+        """Take in one event and draw."""
+        event = stored.event
+        if isinstance(event, StepStarted) and event.step == "evacuate":
+            self._start(stored.time.timestamp())
+        elif isinstance(event, StepDone):
+            if event.step == "evacuate":
+                self._stop()
+            self._line(_step_line(stored, event), _step_style(event))
+        elif isinstance(event, ServerChanged):
+            self._take_server(stored, event)
+        elif isinstance(event, Progressed):
+            self._draw(event, stored.time.timestamp())
+        elif isinstance(event, Warned):
+            self._line(f"{clock_time(stored.time)}  {event.code}: {event.text}", "yellow")
+        elif isinstance(event, Errored | RunEnded):
+            self._stop()
+
+    def _take_server(self, stored: StoredEvent, event: ServerChanged) -> None:
+        if event.status == "rebuilding":
+            self._newest[event.server_name] = event.to or "..."
+            return
+        self._newest.pop(event.server_name, None)
+        if event.status in ("failed", "skipped"):
+            text = f"{event.server_name}: {event.text}  [{event.code}]"
+            self._line(f"{clock_time(stored.time)}  {text}", "yellow")
+
+    def _start(self, at: float) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._began = at
+        console = Console(
+            stderr=True, markup=False, emoji=False, highlight=False, no_color=not self._color
+        )
+        self._live = Live(console=console, transient=True, refresh_per_second=4)
+        self._live.start()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, event: Progressed, at: float) -> None:
+        if self._live is None:
+            return
+        from rich.text import Text
+
+        total = max(1, event.done + event.running + event.waiting + event.failed)
+        filled = BAR * (event.done + event.failed) // total
+        seconds = int(at - self._began)
+        moving = "   ".join(f"{name} -> {to}" for name, to in tuple(self._newest.items())[:3])
+        self._live.update(
+            Text(
+                f"\n  [{'#' * filled}{'.' * (BAR - filled)}]  {_counts(event)}"
+                f"   {seconds // 60}:{seconds % 60:02d}\n"
+                f"  {moving}\n"
+                "  Ctrl-C leaves, the rebuilds go on; same command again to come back.",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+        )
+
+    def _line(self, text: str, style: str | None) -> None:
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.console.print(Text(text, style=style or ""))
+        else:
+            click.echo(styled(text, style, color=self._color), err=True)
+
+
+def _step_line(stored: StoredEvent, event: StepDone) -> str:
+    head = f"{clock_time(stored.time)}  {event.step:<{STEP_WIDTH}}"
+    return f"{head}  {_loud(event.status):<7} {duration(event.took_s):>6}  {event.text}".rstrip()
+
+
+def _step_style(event: StepDone) -> str | None:
+    return {"failed": "red", "partial": "yellow", "late": "yellow"}.get(event.status)

@@ -1,0 +1,251 @@
+"""What `recover`, `evacuate` and `fence` show: the dry run, the question, and the end."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from hacli.cli.text import columns, duration, names, wrapped
+from hacli.domain.evacuation import End, Plan, ServerRun, Skip
+from hacli.service.evacuation import Evacuated
+from hacli.service.recovery import Options, Prepared, Recovered, Verb
+
+WIDTH = 80
+DONE = {Verb.RECOVER: "RECOVERED", Verb.EVACUATE: "EVACUATED", Verb.FENCE: "FENCED"}
+
+
+def dry_run_lines(prepared: Prepared, options: Options, *, yes: bool) -> Iterator[str]:
+    """Names, checks and plan; ``yes``: whether the run would go ahead."""
+    yield "DRY RUN: nothing is changed."
+    yield ""
+    yield from _name_lines(prepared)
+    yield ""
+    yield "Safety checks"
+    rows = [
+        ("ok" if gate.passed else "--" if gate.overridden else "NO", gate.name, gate.text)
+        for gate in prepared.gates
+    ]
+    yield from columns(rows)
+    yield ""
+    if prepared.already:
+        yield prepared.already + "."
+        return
+    yield f"Plan for {_census(prepared.plan)}"
+    yield from columns([(str(i + 1), *row) for i, row in enumerate(_steps(prepared, options))])
+    yield from _skip_lines(prepared.plan.skips)
+    if yes:
+        yield ""
+        yield f"To do it:  hacli {options.verb.value} {prepared.host.name}"
+
+
+def _name_lines(prepared: Prepared) -> Iterator[str]:
+    host = prepared.host
+    node = f"Pacemaker node {host.node.name}" if host.node else "not known to Pacemaker"
+    nova = f"Nova host {host.service.host}" if host.service else "not known to Nova"
+    yield f"{host.name}   {node}, {nova}"
+    if host.bmc is not None:
+        yield " " * (len(host.name) + 3) + f"{host.bmc.label} ({host.bmc.origin})"
+
+
+def _census(plan: Plan) -> str:
+    running = sum(run.was == "active" for run in plan.runs)
+    stopped = sum(run.was == "stopped" for run in plan.runs)
+    other = len(plan.runs) - running - stopped
+    parts = [f"{running} running", f"{stopped} stopped"] + ([f"{other} other"] if other else [])
+    left = f"; {len(plan.skips)} left alone" if plan.skips else ""
+    return f"{len(plan.runs)} VMs ({', '.join(parts)}){left}"
+
+
+def _steps(prepared: Prepared, options: Options) -> Iterator[tuple[str, str]]:
+    host = prepared.host
+    label = host.bmc.label if host.bmc else "Pacemaker's fence device"
+    yield "disable", f"no new VMs on {host.name}"
+    yield "fence", f"power off, read OFF twice from {label}, tell Pacemaker"
+    if options.verb is Verb.FENCE:
+        return
+    yield "force-down", "tell Nova that the host is down (saves 60 s of waiting)"
+    yield "evacuate", f"{len(prepared.plan.runs)} VMs; stopped ones stay stopped"
+    yield "verify", "each read back: new host, former power state"
+
+
+def question_lines(prepared: Prepared, options: Options) -> Iterator[str]:
+    """What the operator is about to do, before the name is typed."""
+    name, passed = prepared.host.name, sum(gate.passed for gate in prepared.gates)
+    yield f"{name}: {_census(prepared.plan)}, safety checks {passed}/{len(prepared.gates)} ok"
+    for gate in prepared.gates:
+        if gate.overridden:
+            yield f"overridden by {gate.flag}: {gate.name}: {gate.text}"
+    label = prepared.host.bmc.label if prepared.host.bmc else "Pacemaker"
+    steps = f"Plan: disable, POWER OFF through {label}"
+    if options.verb is not Verb.FENCE:
+        steps += f", rebuild {len(prepared.plan.runs)} VMs on other hosts"
+    yield steps + "."
+    yield from _skip_lines(prepared.plan.skips)
+    yield from _loss_lines(prepared.plan, options)
+
+
+def _loss_lines(plan: Plan, options: Options) -> Iterator[str]:
+    """Law L6: what the flag lets Nova throw away is named before the question."""
+    if options.wishes.local_disks.value != "image":
+        return
+    losing = [run.server.name for run in plan.runs if not run.server.volume_backed]
+    if losing:
+        text = f"--local-disks image: the disks of {names(losing)} are rebuilt from their images."
+        yield from wrapped("", text, indent=0)
+
+
+def _skip_lines(skips: tuple[Skip, ...]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for skip in skips:
+        groups[skip.reason.value, skip.text].append(skip.server.name)
+    if groups:
+        yield "Left alone:"
+    for (code, text), members in groups.items():
+        yield from wrapped("  ", f"{names(members)}: {text}  [{code}]", indent=2)
+
+
+def end_lines(result: Recovered) -> Iterator[str]:
+    """The last screen of a run that was carried out."""
+    if result.already:
+        yield result.already + "."
+        yield f"Next:   repair it, then   hacli enable {result.host}"
+        return
+    if result.verb is Verb.FENCE:
+        yield f"FENCED {result.host}: {result.evidence}, in {duration(result.took_s)}"
+        yield "Its VMs are down until they are rebuilt."
+        yield f"Next:   hacli recover {result.host}"
+        yield f"Undo:   hacli fence {result.host} --power-on"
+        return
+    yield from _good_end(result) if result.complete else _partial_end(result)
+
+
+def _counts(evacuated: Evacuated) -> tuple[int, int]:
+    return len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
+
+
+def _power_words(result: Recovered) -> str:
+    if result.powered_on:
+        return f"{result.host} was switched on again and is disabled"
+    return f"{result.host} is powered off and disabled"
+
+
+def _good_end(result: Recovered) -> Iterator[str]:
+    good, total = _counts(result.evacuated)
+    title = DONE[result.verb]
+    yield f"{title} {result.host}: {good} of {total} VMs in {duration(result.took_s)}"
+    yield f"{_power_words(result)}; it will get no VMs until you say so."
+    yield f"Next:   repair it, then   hacli enable {result.host}"
+    yield f"        for the ticket    hacli history show {result.run}"
+
+
+def _partial_end(result: Recovered) -> Iterator[str]:
+    good, total = _counts(result.evacuated)
+    left = f"PARTLY {DONE[result.verb]} {result.host}: {good} of {total} VMs in "
+    left += duration(result.took_s)
+    right = "[PARTIAL_RECOVERY]"
+    yield left.ljust(WIDTH - 1 - len(right)) + right
+    for label, lines in _what(result):
+        yield from wrapped(label, lines)
+    state = f"{_power_words(result)}. The {good} other VMs are back and verified."
+    yield from wrapped("State", state)
+    for number, step in enumerate(_next_steps(result)):
+        yield f"{'Next' if number == 0 else '':7}{step}"
+    yield f"More   hacli history show {result.run}"
+
+
+def _what(result: Recovered) -> Iterator[tuple[str, str]]:
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for end in result.evacuated.failed:
+        groups[end.end.value, end.text].append(end.server.name)
+    for skip in result.evacuated.skips:
+        groups[skip.reason.value, f"left alone: {skip.text}"].append(skip.server.name)
+    for number, ((code, text), members) in enumerate(groups.items()):
+        yield "What" if number == 0 else "", f"{names(members)}: {text}  [{code}]"
+
+
+def _next_steps(result: Recovered) -> Iterator[str]:
+    ends = {end.end for end in result.evacuated.failed}
+    reasons = {skip.reason.value for skip in result.evacuated.skips}
+    name = result.host
+    if ends:
+        yield f"mend that, then   hacli recover {name}    (asks only for what is left)"
+    if End.STUCK in ends:
+        yield "                  hacli explain VM_STUCK"
+    if "LOCAL_DISK" in reasons:
+        yield f"repair it, then   hacli enable {name}    (local disks are intact on it)"
+        yield f"or lose the data: hacli recover {name} --local-disks image"
+    elif not ends:
+        yield f"repair it, then   hacli enable {name}"
+
+
+def result_document(result: Recovered, *, exit_code: int, time: str) -> dict[str, object]:
+    """The end of a run as JSON."""
+    good, total = _counts(result.evacuated)
+    return {
+        "schema": f"hacli.{result.verb.value}/1",
+        "time": time,
+        "ok": exit_code == 0,
+        "exit_code": exit_code,
+        "host": result.host,
+        "run": result.run,
+        "already": result.already,
+        "evidence": result.evidence,
+        "took_s": round(result.took_s, 3),
+        "powered_on": result.powered_on,
+        "recovered": good,
+        "servers_total": total,
+        "servers": [
+            {
+                "id": end.server.id,
+                "name": end.server.name,
+                "status": "verified" if end.end is End.VERIFIED else "failed",
+                "code": None if end.end is End.VERIFIED else end.end.value,
+                "text": end.text,
+            }
+            for end in result.evacuated.ends
+        ]
+        + [
+            {
+                "id": skip.server.id,
+                "name": skip.server.name,
+                "status": "skipped",
+                "code": skip.reason.value,
+                "text": skip.text,
+            }
+            for skip in result.evacuated.skips
+        ],
+    }
+
+
+def plan_document(
+    prepared: Prepared, options: Options, *, yes: bool, time: str
+) -> dict[str, object]:
+    """A dry run as JSON."""
+    return {
+        "schema": f"hacli.{options.verb.value}-plan/1",
+        "time": time,
+        "ok": yes,
+        "exit_code": 0 if yes else 4,
+        "dry_run": True,
+        "host": prepared.host.name,
+        "already": prepared.already,
+        "gates": [
+            {
+                "gate": gate.name,
+                "passed": gate.passed,
+                "overridden": gate.overridden,
+                "text": gate.text,
+                "code": gate.code,
+                "flag": gate.flag,
+            }
+            for gate in prepared.gates
+        ],
+        "steps": [{"step": step, "text": text} for step, text in _steps(prepared, options)],
+        "servers": [_run_document(run) for run in prepared.plan.runs],
+        "left_alone": [
+            {"id": s.server.id, "name": s.server.name, "code": s.reason.value, "text": s.text}
+            for s in prepared.plan.skips
+        ],
+    }
+
+
+def _run_document(run: ServerRun) -> dict[str, object]:
+    return {"id": run.server.id, "name": run.server.name, "was": run.was}

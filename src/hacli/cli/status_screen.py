@@ -1,0 +1,419 @@
+"""The status screen: one headline, the hosts that need attention first, one verdict, what next."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from hacli.cli.text import clock_time, columns, duration, names, styled, wrapped
+from hacli.domain.cluster import ClusterNode, ClusterView, FenceEvent
+from hacli.domain.gates import STORM_LEAST, devices_for
+from hacli.domain.hosts import (
+    MARKER,
+    ComputeHost,
+    HostState,
+    Verdict,
+    connected,
+    opinion_counts,
+)
+from hacli.domain.servers import Caller, ComputeService, ServiceList
+from hacli.errors import SourceError
+from hacli.service.observe import Region
+
+WIDTH = 80
+FOLD_ABOVE = 20
+FOLD_TO = 2
+CODES = {
+    Verdict.FAILED: "HOST_FAILED",
+    Verdict.FENCED: "HOST_FENCED",
+    Verdict.UNKNOWN: "HOST_UNKNOWN",
+    Verdict.DEGRADED: "HOST_DEGRADED",
+    Verdict.RETURNED: "HOST_RETURNED",
+}
+ORDER = tuple(Verdict)
+ATTENTION = frozenset(CODES)
+STYLE = {
+    Verdict.FAILED: "red",
+    Verdict.FENCED: "red",
+    Verdict.UNKNOWN: "yellow",
+    Verdict.DEGRADED: "yellow",
+    Verdict.RETURNED: "yellow",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusView:
+    """What to show of a region, and how."""
+
+    region: Region
+    now: datetime
+    show_all: bool
+    detail: bool  # hosts were named: everything about them
+    verbose: bool
+    color: bool
+
+
+def lines_of(view: StatusView) -> Iterator[str]:
+    """The whole screen, line by line."""
+    yield from _headline(view)
+    yield ""
+    yield from _table(view)
+    if view.detail:
+        for state in view.region.states:
+            yield ""
+            yield from _detail(view, state)
+    yield ""
+    yield from _verdict(view)
+    if view.verbose:
+        took = view.region.sources.took_s
+        yield "(" + ", ".join(f"{name} {seconds:.1f}s" for name, seconds in took.items()) + ")"
+
+
+def codes_of(state: HostState, verdict: Verdict, view: ClusterView | None) -> tuple[str, ...]:
+    """Stable problem codes of one host."""
+    found = [CODES[verdict]] if verdict in CODES else []
+    host = state.host
+    if host.ambiguous:
+        found.append("NAME_AMBIGUOUS")
+    elif host.node is None or host.service is None:
+        found.append("NAME_UNJOINED")
+    if view is not None and host.node is not None and not devices_for(host, view):
+        found.append("FENCE_MISSING" if view.fencing_enabled else "FENCE_DISABLED")
+    if state.power_unknown_because:
+        found.append("FENCE_UNREACHABLE")
+    return tuple(found)
+
+
+def _headline(view: StatusView) -> Iterator[str]:
+    cluster = view.region.sources.cluster
+    parts = [(cluster and cluster.name) or "hacli", f"{clock_time(view.now)} UTC"]
+    if cluster is None:
+        parts.append("Pacemaker: ?" if view.region.sources.view is not None else "no cluster asked")
+    else:
+        state = f"{cluster.members_online}/{cluster.members}"
+        parts.append(f"quorum {state}" if cluster.acts else f"NO QUORUM {state}")
+        parts.append("fencing on" if cluster.fencing_enabled else "FENCING OFF")
+        if cluster.maintenance_mode:
+            parts.append("MAINTENANCE")
+    left = "   ".join(parts)
+    word, style = _summary(view)
+    gap = max(3, WIDTH - 1 - len(left) - len(word))
+    yield left + " " * gap + styled(word, style, color=view.color)
+    counted = Counter(view.region.verdicts.values())
+    states = ", ".join(
+        f"{counted[verdict]} {_loud(verdict)}" for verdict in reversed(ORDER) if counted[verdict]
+    )
+    known = [state.servers for state in view.region.states if state.servers is not None]
+    unknown = len(view.region.states) - len(known)
+    vms = f"VMs {sum(known)}" + (f" (and {unknown} hosts unknown)" if unknown else "")
+    down = sum(s.servers or 0 for s in _needy(view, Verdict.FAILED, Verdict.FENCED))
+    vms += f": {down} DOWN" if down else ""
+    yield f"Hosts {len(view.region.states)}: {states}".ljust(40) + vms
+
+
+def _loud(verdict: Verdict) -> str:
+    return verdict.value.upper() if STYLE.get(verdict) == "red" else verdict.value
+
+
+def _summary(view: StatusView) -> tuple[str, str]:
+    counted = Counter(view.region.verdicts.values())
+    failed = counted[Verdict.FAILED] + counted[Verdict.FENCED]
+    if failed:
+        return f"{failed} FAILED" if counted[Verdict.FAILED] else f"{failed} FENCED", "red"
+    if not view.region.complete:
+        return "INCOMPLETE", "yellow"
+    attention = sum(counted[verdict] for verdict in ATTENTION)
+    if attention:
+        return f"{attention} to look at", "yellow"
+    return "OK", "green"
+
+
+def _needy(view: StatusView, *wanted: Verdict) -> list[HostState]:
+    verdicts = view.region.verdicts
+    return [state for state in view.region.states if verdicts[state.host.name] in wanted]
+
+
+def _table(view: StatusView) -> Iterator[str]:
+    verdicts = view.region.verdicts
+    states = sorted(view.region.states, key=lambda s: ORDER.index(verdicts[s.host.name]))
+    attention = [s for s in states if verdicts[s.host.name] in ATTENTION]
+    healthy = [s for s in view.region.states if s not in attention]
+    fold = len(healthy) > FOLD_ABOVE and not view.show_all and not view.detail
+    shown = healthy[:FOLD_TO] if fold else healthy
+    head = ("", "HOST", "PACEMAKER", "NOVA", "POWER", "FENCING", "VMS", "")
+    rows: list[tuple[str, ...]] = [head]
+    rows += [_row(view, state) for state in attention + shown]
+    lines = columns(rows, indent="")
+    yield lines[0]
+    for line, state in zip(lines[1:], attention + shown, strict=True):
+        verdict = verdicts[state.host.name]
+        yield styled(line, STYLE.get(verdict), color=view.color)
+        if verdict in ATTENTION:
+            for text in _reasons(view, state):
+                yield from wrapped("", text, indent=14)
+    if fold:
+        yield f"  ... {len(healthy) - FOLD_TO} more healthy hosts (--all)"
+
+
+def _row(view: StatusView, state: HostState) -> tuple[str, ...]:
+    verdict = view.region.verdicts[state.host.name]
+    cluster = view.region.sources.cluster
+    mark = {"red": "!", "yellow": "?"}.get(STYLE.get(verdict, ""), " ")
+    servers = "?" if state.servers is None else str(state.servers)
+    exact = "" if state.servers_exact or state.servers is None else "~"
+    codes = ",".join(codes_of(state, verdict, cluster))
+    return (
+        mark,
+        state.host.name,
+        _pacemaker_word(state.host.node, cluster),
+        _nova_word(state.host.service, view.region.sources.services),
+        _power_word(state),
+        _fencing_word(state, cluster),
+        exact + servers,
+        codes,
+    )
+
+
+def _pacemaker_word(node: ClusterNode | None, view: ClusterView | None) -> str:
+    if view is None:
+        return "?"
+    if node is None:
+        return "not known"
+    if not opinion_counts(node, view):
+        return "maintenance" if view.acts else "?"
+    if connected(node):
+        return "standby" if node.standby else "online"
+    return "UNCLEAN" if node.unclean else "OFFLINE"
+
+
+def _nova_word(service: ComputeService | None, services: ServiceList | SourceError) -> str:
+    if isinstance(services, SourceError):
+        return "?"
+    if service is None:
+        return "not known"
+    if not service.known:
+        return "?"
+    state = "forced down" if service.forced_down else "up" if service.up else "DOWN"
+    return state if service.enabled else f"{state}, dis."
+
+
+def _power_word(state: HostState) -> str:
+    if state.power is not None:
+        return state.power.value.upper() if state.power.value == "off" else state.power.value
+    return "?" if state.power_unknown_because or state.host.bmc is not None else "-"
+
+
+def _fencing_word(state: HostState, view: ClusterView | None) -> str:
+    if view is None:
+        return "?"
+    if not view.fencing_enabled:
+        return "OFF"
+    return "ok" if devices_for(state.host, view) else "NONE"
+
+
+def _reasons(view: StatusView, state: HostState) -> Iterator[str]:
+    host, node = state.host, state.host.node
+    if host.ambiguous:
+        yield host.ambiguous
+    if node is None:
+        yield "no Pacemaker node has this name" if view.region.sources.cluster else ""
+        return
+    if host.service is None and isinstance(view.region.sources.services, ServiceList):
+        yield "Nova has no compute service of this name"
+    if node.lost_at is not None and not connected(node):
+        ago = duration((view.now - node.lost_at).total_seconds())
+        yield f"lost {ago} ago ({clock_time(node.lost_at)})"
+    if node.fence_events:
+        yield _fence_text(node.fence_events[0])
+    if state.power_unknown_because:
+        yield f"power: {state.power_unknown_because}"
+    stopped = [s for s in node.chain if s.role.value != "Started"]
+    if stopped and connected(node):
+        yield "not running: " + ", ".join(
+            s.name + (f" ({s.failure})" if s.failure else "") for s in stopped
+        )
+    if host.service is not None and not host.service.enabled:
+        yield f"disabled: {host.service.disabled_reason or 'no reason given'}"
+
+
+def _fence_text(event: FenceEvent) -> str:
+    what = {"success": "fenced", "failed": "fencing FAILED", "pending": "is being fenced"}
+    when = f" at {clock_time(event.completed)}" if event.completed else ""
+    why = f": {event.exit_reason}" if event.exit_reason else ""
+    by = " by hand (nobody cut any power)" if event.delegate == "a human" else ""
+    return f"{what.get(event.status, event.status)} ({event.action}){when}{by}{why}"
+
+
+def _detail(view: StatusView, state: HostState) -> Iterator[str]:
+    """Everything about one host: its names, chain in start order, fencing, BMC."""
+    host, node, service = state.host, state.host.node, state.host.service
+    yield f"{host.name}: {view.region.verdicts[host.name].value}"
+    rows = [
+        ("Pacemaker node", node.name if node else "-"),
+        ("Nova host", service.host if service else "-"),
+        ("BMC", f"{host.bmc.label} ({host.bmc.origin})" if host.bmc else "-"),
+    ]
+    if node is not None:
+        rows += [("service" if i == 0 else "", _chain_text(s)) for i, s in enumerate(node.chain)]
+        rows += [
+            ("fencing" if i == 0 else "", _fence_text(e))
+            for i, e in enumerate(node.fence_events[:3])
+        ]
+        rows += [(name, value) for name, value in node.attributes.items()]
+    if service is not None:
+        reported = service.updated_at
+        rows.append(("Nova record moved", clock_time(reported) if reported else "never"))
+        if service.disabled_reason:
+            rows.append(("disabled because", service.disabled_reason))
+    if state.power_unknown_because:
+        rows.append(("power unknown", state.power_unknown_because))
+    yield from columns(rows)
+
+
+def _chain_text(service: object) -> str:
+    from hacli.domain.cluster import ChainService
+
+    assert isinstance(service, ChainService)
+    extra = f"  {service.failure}" if service.failure else ""
+    unmanaged = "" if service.managed else "  (unmanaged)"
+    return f"{service.name}  {service.role.value}{extra}{unmanaged}"
+
+
+def _verdict(view: StatusView) -> Iterator[str]:
+    region = view.region
+    yield from _silent_sources(region)
+    failed = _needy(view, Verdict.FAILED)
+    fenced = _needy(view, Verdict.FENCED)
+    total = len(region.states)
+    if len(failed) >= STORM_LEAST and len(failed) > total / 2:
+        yield from wrapped(
+            "",
+            f"{len(failed)} of {total} hosts look down at once: this looks like a network problem"
+            " of this machine. hacli will not fence.",
+            indent=0,
+        )
+        return
+    if failed or fenced:
+        yield from _about_failed(failed, fenced)
+        return
+    returned = _needy(view, Verdict.RETURNED)
+    if returned:
+        text = f"{_list(returned)} is back and waits for you."
+        yield text
+        yield from _next([f"hacli enable {state.host.name}" for state in returned])
+        return
+    unclear = _needy(view, Verdict.UNKNOWN, Verdict.DEGRADED)
+    if unclear:
+        yield f"Look at {_list(unclear)}: the rows above say why."
+        yield from _next([f"hacli status {state.host.name}" for state in unclear[:3]])
+    elif region.complete:
+        ready = len(_needy(view, Verdict.READY))
+        rest = total - ready
+        more = f", {rest} are off or disabled on purpose" if rest else ""
+        yield f"OK: {ready} of {total} hosts are ready{more}."
+
+
+def _silent_sources(region: Region) -> Iterator[str]:
+    for source in (region.sources.view, region.sources.services, region.sources.caller):
+        if isinstance(source, SourceError):
+            yield from wrapped("", f"Incomplete: {source.source}: {source.why}", indent=0)
+    caller = region.sources.caller
+    if isinstance(caller, Caller) and not caller.admin:
+        yield from wrapped("", f"VMs are unknown: {caller.why_not or 'not an admin'}", indent=0)
+
+
+def _about_failed(failed: list[HostState], fenced: list[HostState]) -> Iterator[str]:
+    for state in failed:
+        vms = "its VMs" if state.servers is None else f"its {state.servers} VMs"
+        power = "is still ON" if state.power and state.power.value == "on" else "is not known"
+        yield from wrapped(
+            "",
+            f"FAILED: {state.host.name} does not answer and its power {power}."
+            f" Perhaps {vms} are still writing to their disks: do not evacuate or reboot them"
+            " by hand.",
+            indent=0,
+        )
+    for state in fenced:
+        vms = "its VMs" if state.servers is None else f"its {state.servers} VMs"
+        yield from wrapped(
+            "", f"FENCED: {state.host.name} is off; {vms} are down until rebuilt.", indent=0
+        )
+    name = (failed + fenced)[0].host.name
+    yield from _next(
+        [
+            f"hacli recover {name} --dry-run    look at the plan, changes nothing",
+            f"hacli recover {name}              power it off, rebuild its VMs",
+        ]
+    )
+
+
+def _list(states: list[HostState]) -> str:
+    return names([state.host.name for state in states])
+
+
+def _next(commands: list[str]) -> Iterator[str]:
+    for number, command in enumerate(commands):
+        yield ("Next:" if number == 0 else "").ljust(8) + command
+
+
+def ours(service: ComputeService | None) -> bool:
+    """The service was disabled by hacli."""
+    return service is not None and (service.disabled_reason or "").startswith(MARKER)
+
+
+def host_document(
+    state: HostState, verdict: Verdict, view: ClusterView | None
+) -> dict[str, object]:
+    """One host as JSON (``ux.md`` 4.3)."""
+    return {
+        "host": state.host.name,
+        "verdict": verdict.value,
+        "codes": list(codes_of(state, verdict, view)),
+        "names": _names_document(state.host),
+        "pacemaker": _pacemaker_document(state.host.node, view),
+        "nova": _nova_document(state.host.service),
+        "power": {
+            "state": state.power.value if state.power else None,
+            "unknown_because": state.power_unknown_because,
+        },
+        "fence_devices": list(devices_for(state.host, view)),
+        "servers": state.servers,
+        "servers_exact": state.servers_exact,
+    }
+
+
+def _names_document(host: ComputeHost) -> dict[str, object]:
+    return {
+        "pacemaker": host.node.name if host.node else None,
+        "nova": host.service.host if host.service else None,
+        "bmc": host.bmc.label if host.bmc else None,
+        "ambiguous": host.ambiguous,
+    }
+
+
+def _pacemaker_document(
+    node: ClusterNode | None, view: ClusterView | None
+) -> dict[str, object] | None:
+    if node is None or view is None:
+        return None
+    return {
+        "online": node.online,
+        "unclean": node.unclean,
+        "standby": node.standby,
+        "maintenance": node.maintenance,
+        "connected": connected(node),
+        "opinion_counts": opinion_counts(node, view),
+        "since": node.lost_at.isoformat() if node.lost_at else None,
+        "chain": [{"name": s.name, "role": s.role.value} for s in node.chain],
+    }
+
+
+def _nova_document(service: ComputeService | None) -> dict[str, object] | None:
+    if service is None or not service.known:
+        return None
+    return {
+        "state": "up" if service.up else "down",
+        "status": "enabled" if service.enabled else "disabled",
+        "forced_down": service.forced_down,
+        "disabled_reason": service.disabled_reason,
+    }
