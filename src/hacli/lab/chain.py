@@ -161,10 +161,8 @@ class Chain:
         self._timeline.after(seconds, end)
 
     def _monitored_since(self, node: RemoteNode, service: Service) -> float:
-        for resource, history in self._cluster.operations.of_node(node.name):
-            if resource == service.name and history.monitor is not None:
-                return history.monitor.at
-        return self._timeline.now
+        history = self._cluster.operations.of_node(node.name).get(service.name)
+        return history.monitor.at if history and history.monitor else self._timeline.now
 
     def _note(self, node: RemoteNode, service: Service, task: str) -> None:
         interval = _MONITOR_S if task == "monitor" else 0.0

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 CHAIN = ("neutron-openvswitch-agent", "ceilometer-compute", "nova-compute")
 GATE = "hacli-evacuating"
+_OPTIONS = "cluster_property_set[@id='cib-bootstrap-options']"
+_TARGET_ROLE = "meta_attributes/nvpair[@name='target-role']"
 _BINARIES = {"ceilometer-compute": "ceilometer-agent-compute"}
 
 
@@ -36,29 +38,37 @@ def binary(service: str) -> str:
 
 
 class Cib:
-    """The ``<configuration>`` of the cluster, read and edited the way Pacemaker does."""
+    """The ``<configuration>`` of the cluster, read and edited the way Pacemaker does.
+
+    Whoever edits ``root`` directly calls ``edited`` afterwards: what is looked up often is indexed.
+    """
 
     def __init__(self, root: ET.Element) -> None:
         self.root = root
+        self._index = _Index(root)
+
+    def edited(self) -> None:
+        """The tree was changed from outside."""
+        self._index = _Index(self.root)
 
     def attributes(self, node: str) -> dict[str, str]:
         """The permanent attributes of a node, in the order in which they are written."""
-        pairs = self.root.findall(f"nodes/node[@uname='{node}']/instance_attributes/nvpair")
-        return {pair.get("name", ""): pair.get("value", "") for pair in pairs}
+        element = self._index.nodes.get(node)
+        return {} if element is None else _pairs(element.findall("instance_attributes/nvpair"))
 
     def set_attribute(self, node: str, name: str, value: str) -> None:
-        """Write a permanent attribute of a node that the CIB knows."""
-        element = self.root.find(f"nodes/node[@uname='{node}']")
-        if element is None:
-            raise LookupError(node)
-        group = element.find("instance_attributes")
-        if group is None:
-            group = ET.SubElement(element, "instance_attributes", {"id": f"nodes-{node}"})
+        """Write a permanent attribute of a node.
+
+        Raises:
+            KeyError: The CIB does not know the node.
+        """
+        group = _group(self._index.nodes[node], "instance_attributes", f"nodes-{node}")
         _write_pair(group, name, value)
 
     def drop_attribute(self, node: str, name: str) -> bool:
         """Remove a permanent attribute; False when it was not there."""
-        group = self.root.find(f"nodes/node[@uname='{node}']/instance_attributes")
+        element = self._index.nodes.get(node)
+        group = None if element is None else element.find("instance_attributes")
         pair = None if group is None else group.find(f"nvpair[@name='{name}']")
         if group is None or pair is None:
             return False
@@ -67,71 +77,66 @@ class Cib:
 
     def knows_node(self, node: str) -> bool:
         """Whether the CIB has a node of this name."""
-        return self.root.find(f"nodes/node[@uname='{node}']") is not None
+        return node in self._index.nodes
 
     def option(self, name: str, default: str) -> str:
         """A cluster option of the bootstrap set."""
-        pair = self.root.find(f"crm_config/cluster_property_set/nvpair[@name='{name}']")
+        pair = self.root.find(f"crm_config/{_OPTIONS}/nvpair[@name='{name}']")
         return default if pair is None else pair.get("value", default)
 
     def set_option(self, name: str, value: str) -> None:
         """Write a cluster option."""
-        group = self.root.find("crm_config/cluster_property_set[@id='cib-bootstrap-options']")
-        if group is None:
-            raise LookupError("cib-bootstrap-options")
-        _write_pair(group, name, value)
+        config = self.root.find("crm_config")
+        group = None if config is None else config.find(_OPTIONS)
+        if group is not None:
+            _write_pair(group, name, value)
 
     def target_role(self, resource: str) -> str | None:
         """What the administrator wants of a resource; None when nothing is said."""
-        pair = self.root.find(
-            f"resources//*[@id='{resource}']/meta_attributes/nvpair[@name='target-role']"
-        )
+        element = self._index.resources.get(resource)
+        pair = None if element is None else element.find(_TARGET_ROLE)
         return None if pair is None else pair.get("value")
 
     def set_target_role(self, resource: str, role: str) -> None:
-        """Write ``target-role``, as ``crm_resource --meta`` does."""
-        element = self.root.find(f"resources//*[@id='{resource}']")
-        if element is None:
-            raise LookupError(resource)
-        group = element.find("meta_attributes")
-        if group is None:
-            group = ET.SubElement(element, "meta_attributes", {"id": f"{resource}-meta_attributes"})
+        """Write ``target-role``, as ``crm_resource --meta`` does.
+
+        Raises:
+            KeyError: There is no such resource.
+        """
+        element = self._index.resources[resource]
+        group = _group(element, "meta_attributes", f"{resource}-meta_attributes")
         _write_pair(group, "target-role", role)
 
     def device_parameter(self, device: str, name: str) -> str | None:
         """A parameter of a fence device."""
-        pair = self.root.find(
-            f"resources/primitive[@id='{device}']/instance_attributes/nvpair[@name='{name}']"
-        )
-        return None if pair is None else pair.get("value")
+        element = self._index.resources.get(device)
+        found = [] if element is None else element.findall("instance_attributes/nvpair")
+        return _pairs(found).get(name)
 
     def set_device_parameter(self, device: str, name: str, value: str) -> None:
-        """Write a parameter of a fence device."""
-        group = self.root.find(f"resources/primitive[@id='{device}']/instance_attributes")
-        if group is None:
-            raise LookupError(device)
-        _write_pair(group, name, value)
+        """Write a parameter of a fence device.
+
+        Raises:
+            KeyError: There is no such device.
+        """
+        element = self._index.resources[device]
+        _write_pair(_group(element, "instance_attributes", f"{device}-ia"), name, value)
+        self.edited()
 
     def devices(self) -> tuple[str, ...]:
         """The fence devices, in the order of the configuration."""
-        found = self.root.findall("resources/primitive[@class='stonith']")
-        return tuple(element.get("id", "") for element in found)
+        return self._index.devices
 
     def devices_for(self, node: str) -> tuple[str, ...]:
         """The fence devices whose ``pcmk_host_list`` names the node."""
-        return tuple(
-            device
-            for device in self.devices()
-            if node in (self.device_parameter(device, "pcmk_host_list") or "").split()
-        )
+        return tuple(self._index.devices_for.get(node, ()))
 
     def bans(self, resource: str, node: str) -> tuple[tuple[str, int], ...]:
         """What keeps a clone off a node: the id that crm_mon prints, and the negative score."""
         found = []
-        for location in self.root.iterfind("constraints/rsc_location"):
-            if location.get("rsc") not in (resource, f"{resource}-clone"):
-                continue
-            found += self._scores(location, node)
+        for name in (resource, f"{resource}-clone"):
+            for location in self._index.locations.get(name, ()):
+                found += self._scores(location, node)
         return tuple((name, score) for name, score in found if score < 0)
 
     def _scores(self, location: ET.Element, node: str) -> list[tuple[str, int]]:
@@ -143,6 +148,38 @@ class Cib:
             for rule in location.iterfind("rule")
             if all(_holds(expression, attributes) for expression in rule.iterfind("expression"))
         ]
+
+
+class _Index:
+    """Where in the tree things are that are asked for often."""
+
+    def __init__(self, root: ET.Element) -> None:
+        self.nodes = {node.get("uname", ""): node for node in root.iterfind("nodes/node")}
+        self.resources = {
+            element.get("id", ""): element
+            for section in root.iterfind("resources")
+            for tag in ("primitive", "clone")
+            for element in section.iter(tag)
+        }
+        fence = root.findall("resources/primitive[@class='stonith']")
+        self.devices = tuple(element.get("id", "") for element in fence)
+        self.devices_for: dict[str, list[str]] = {}
+        for element in fence:
+            hosts = _pairs(element.findall("instance_attributes/nvpair")).get("pcmk_host_list", "")
+            for host in hosts.split():
+                self.devices_for.setdefault(host, []).append(element.get("id", ""))
+        self.locations: dict[str, list[ET.Element]] = {}
+        for location in root.iterfind("constraints/rsc_location"):
+            self.locations.setdefault(location.get("rsc", ""), []).append(location)
+
+
+def _pairs(found: list[ET.Element]) -> dict[str, str]:
+    return {pair.get("name", ""): pair.get("value", "") for pair in found}
+
+
+def _group(element: ET.Element, tag: str, name: str) -> ET.Element:
+    group = element.find(tag)
+    return ET.SubElement(element, tag, {"id": name}) if group is None else group
 
 
 def _holds(expression: ET.Element, attributes: Mapping[str, str]) -> bool:

@@ -1,8 +1,8 @@
 """The whole CIB of the lab's cluster: its configuration, and the ``<status>`` of its nodes."""
 
 import xml.etree.ElementTree as ET
-from copy import deepcopy
 
+from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
 from hacli.lab.cluster_facts import Operation, RemoteNode, Role
 from hacli.lab.crm_mon import FEATURE_SET, by_name, ctime
@@ -15,7 +15,7 @@ _KINDS = {"remote": ("ocf", "pacemaker"), "fence_ipmilan": ("stonith", None)}
 
 
 def whole_cib(cluster: Cluster) -> ET.Element:
-    """What ``cibadmin --query`` shows."""
+    """What ``cibadmin --query`` shows; its configuration is the cluster's own, not a copy."""
     root = ET.Element(
         "cib",
         {
@@ -33,7 +33,7 @@ def whole_cib(cluster: Cluster) -> ET.Element:
     )
     if cluster.dc is not None:
         root.set("dc-uuid", str(cluster.controllers.index(cluster.dc) + 1))
-    root.append(deepcopy(cluster.cib.root))
+    root.append(cluster.cib.root)
     status = child(root, "status")
     for number, name in enumerate(cluster.controllers, start=1):
         _controller(status, cluster, number, name)
@@ -66,7 +66,6 @@ def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) ->
 
 def _compute(status: ET.Element, cluster: Cluster, node: RemoteNode) -> None:
     maintenance = None if node.in_maintenance is None else str(int(node.in_maintenance))
-    connected = node.role is Role.STARTED and not node.failed
     state = attach(
         status,
         "node_state",
@@ -74,19 +73,19 @@ def _compute(status: ET.Element, cluster: Cluster, node: RemoteNode) -> None:
             "remote_node": True,
             "id": node.name,
             "uname": node.name,
-            "in_ccm": connected,
+            "in_ccm": node.role is Role.STARTED,
             "crm-debug-origin": node.origin,
             "node_fenced": node.node_fenced,
             "node_in_maintenance": maintenance,
         },
     )
-    if any(True for _ in cluster.operations.of_node(node.name)):
+    if cluster.operations.of_node(node.name):
         resources = child(child(state, "lrm", id=node.name), "lrm_resources")
         _operations(resources, cluster, node.name)
 
 
 def _operations(parent: ET.Element, cluster: Cluster, where: str) -> None:
-    for resource, history in cluster.operations.of_node(where):
+    for resource, history in cluster.operations.of_node(where).items():
         kind = _kind(cluster, resource)
         class_, provider = _KINDS.get(kind, ("ocf", "lab"))
         shown = attach(
@@ -111,7 +110,7 @@ def _operations(parent: ET.Element, cluster: Cluster, where: str) -> None:
 def _kind(cluster: Cluster, resource: str) -> str:
     if resource in cluster.nodes:
         return "remote"
-    return "fence_ipmilan" if resource in cluster.cib.devices() else "service"
+    return "service" if resource in CHAIN else "fence_ipmilan"
 
 
 def _operation(

@@ -19,6 +19,7 @@ from hacli.lab.operations import Operations
 
 CONTROLLER_CLIENT = "pacemaker-controld.68"
 _SPREAD_S = 3.7  # the nodes' monitors do not tick together
+_RETRY_S = 0.05
 _CLOSED_S = 0.2  # until a closed TCP connection is noticed (recorded)
 _SILENCE = frozenset({"crashed", "hung", "cut", "power-off"})
 
@@ -57,6 +58,7 @@ class Cluster:
         )
         self.running = True  # on the controller where the tools are run
         self.quorum = True
+        self.elected = True  # a DC has been elected
         self.stopped_devices: set[str] = set()
         self.operations = Operations()
         self.fencer = Fencer(bmcs=bmcs, timeline=timeline, ended=self._fence_ended)
@@ -74,7 +76,7 @@ class Cluster:
     @property
     def dc(self) -> str | None:
         """The designated controller; None before one is elected."""
-        return self.controllers[0] if self.running else None
+        return self.controllers[0] if self.running and self.elected else None
 
     @property
     def fencing_enabled(self) -> bool:
@@ -86,10 +88,6 @@ class Cluster:
         """The whole cluster is unmanaged."""
         return self.cib.option("maintenance-mode", "false") == "true"
 
-    def controller_of_device(self, device: str) -> str:
-        """Where a fence device is started."""
-        return self.controllers[self.cib.devices().index(device) % len(self.controllers)]
-
     def in_maintenance(self, node: RemoteNode) -> bool:
         """The node or the whole cluster is in maintenance."""
         own = self.cib.attributes(node.name).get("maintenance") == "true"
@@ -97,7 +95,7 @@ class Cluster:
 
     def manages(self, node: RemoteNode) -> bool:
         """The cluster may act on this node now."""
-        return self.running and self.quorum and not self.in_maintenance(node)
+        return self.dc is not None and self.quorum and not self.in_maintenance(node)
 
     def set_quorum(self, *, quorum: bool) -> None:
         """Take quorum from the controllers' partition, or give it back."""
@@ -112,6 +110,7 @@ class Cluster:
 
     def configuration_changed(self) -> None:
         """The CIB was edited: act on it, as the scheduler does after every change."""
+        self.cib.edited()
         self.changes += 1
         self.changed_at = self.timeline.now
         for node in self.nodes.values():
@@ -203,10 +202,9 @@ class Cluster:
             number = tuple(self.nodes).index(node.name)
             node.connected_at -= number * _SPREAD_S % self.settings.monitor_s
         for device in self.cib.devices_for(node.name):
-            where = self.controller_of_device(device)
             for task, interval in (("start", 0.0), ("monitor", 60.0)):
                 done = Operation(task=task, at=self.timeline.now, interval_s=interval, exec_ms=220)
-                self.operations.done(where, device, done)
+                self.operations.done(node.controller, device, done)
 
     def _machine_changed(self, machine: Machine, what: str) -> None:
         node = self.nodes.get(machine.name)
@@ -329,7 +327,7 @@ class Cluster:
             self._fenced(node)
         elif node is not None and event.status is FenceStatus.FAILED and node.unclean:
             self._fence_failed(node, order)
-        self.timeline.after(0.0, self._request_fences)
+        self.timeline.after(_RETRY_S, self._request_fences)
 
     def _fence_failed(self, node: RemoteNode, order: FenceOrder) -> None:
         """Try again at once, up to ten times, then at each recheck (recorded)."""
@@ -352,7 +350,7 @@ class Cluster:
                 exec_ms=20010,
                 exit_reason="Fence agent did not complete within 20s",
             )
-            self.operations.failed(self.controller_of_device(device), device, failure)
+            self.operations.failed(node.controller, device, failure)
 
     def _fenced(self, node: RemoteNode) -> None:
         """The fencer says that the node is down: nothing runs there any more."""

@@ -191,9 +191,9 @@ def _running_on(cluster: Cluster, controller: str) -> int:
         node.controller == controller and _active(node.role) for node in cluster.nodes.values()
     )
     devices = sum(
-        cluster.controller_of_device(device) == controller
-        for device in cluster.cib.devices()
-        if device not in cluster.stopped_devices
+        node.controller == controller and device not in cluster.stopped_devices
+        for node in cluster.nodes.values()
+        for device in cluster.cib.devices_for(node.name)
     )
     return connections + devices
 
@@ -216,7 +216,7 @@ def _resources(parent: ET.Element, cluster: Cluster) -> None:
                 id=device,
                 agent="stonith:fence_ipmilan",
                 role=Role.STOPPED if stopped else Role.STARTED,
-                node=_controller(cluster, cluster.controller_of_device(device)),
+                node=_controller(cluster, node.controller),
                 managed=managed,
             ).show(parent)
     for service in CHAIN:
@@ -306,11 +306,11 @@ def _attributes(parent: ET.Element, cluster: Cluster) -> None:
 def _history(parent: ET.Element, cluster: Cluster) -> None:
     online = by_name(node for node in cluster.nodes.values() if node.online)
     for where in (*cluster.controllers, *(node.name for node in online)):
-        histories = tuple(cluster.operations.of_node(where))
+        histories = cluster.operations.of_node(where)
         if not histories:
             continue
         node = attach(parent, "node", {"name": where})
-        for resource, history in histories:
+        for resource, history in histories.items():
             _resource_history(node, resource, history)
 
 

@@ -1,7 +1,7 @@
 """The history of operations that the lab's cluster keeps, and the failures in it."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from hacli.lab.cluster_facts import Operation, OperationHistory
@@ -15,12 +15,12 @@ class Operations:
     """
 
     def __init__(self) -> None:
-        self._histories: dict[tuple[str, str], OperationHistory] = {}
+        self._nodes: dict[str, dict[str, OperationHistory]] = {}
         self._calls = itertools.count(2)
 
     def done(self, where: str, resource: str, operation: Operation) -> None:
         """An operation succeeded. A recurring monitor stands beside the last start or stop."""
-        history = self._histories.setdefault((where, resource), OperationHistory())
+        history = self._history(where, resource)
         numbered = replace(operation, call=next(self._calls))
         if operation.task == "monitor":
             history.monitor = numbered
@@ -29,29 +29,30 @@ class Operations:
 
     def failed(self, where: str, resource: str, operation: Operation) -> None:
         """An operation failed; the entry stays until it is cleared. A monitor keeps its call."""
-        history = self._histories.setdefault((where, resource), OperationHistory())
+        history = self._history(where, resource)
         known = history.monitor.call if operation.task == "monitor" and history.monitor else None
         history.failure = replace(operation, call=known or next(self._calls))
 
     def clear_failure(self, where: str, resource: str) -> None:
         """Forget the failure of a resource on a node."""
-        history = self._histories.get((where, resource))
+        history = self.of_node(where).get(resource)
         if history is not None:
             history.failure = None
 
     def forget_node(self, where: str) -> None:
         """Drop the whole history of a node, as the controller does after fencing it."""
-        for key in [key for key in self._histories if key[0] == where]:
-            del self._histories[key]
+        self._nodes.pop(where, None)
 
-    def of_node(self, where: str) -> Iterator[tuple[str, OperationHistory]]:
+    def of_node(self, where: str) -> Mapping[str, OperationHistory]:
         """The resources with a history on the node."""
-        for (node, resource), history in self._histories.items():
-            if node == where:
-                yield resource, history
+        return self._nodes.get(where, {})
 
     def failures(self) -> Iterator[tuple[str, str, Operation]]:
         """Every failure that is kept: node, resource, operation."""
-        for (node, resource), history in self._histories.items():
-            if history.failure is not None:
-                yield node, resource, history.failure
+        for where, histories in self._nodes.items():
+            for resource, history in histories.items():
+                if history.failure is not None:
+                    yield where, resource, history.failure
+
+    def _history(self, where: str, resource: str) -> OperationHistory:
+        return self._nodes.setdefault(where, {}).setdefault(resource, OperationHistory())
