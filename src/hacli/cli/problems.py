@@ -32,9 +32,7 @@ PROBLEMS: dict[str, Problem] = {
     "HOST_DEGRADED": Problem(
         "The host lives, but nova-compute or a service before it in the chain does not run, or the "
         "node is in standby.",
-        (
-            "Look at the service's log on the host; crm_resource --cleanup starts it again.",
-        ),
+        ("Look at the service's log on the host; crm_resource --cleanup starts it again.",),
     ),
     "HOST_RETURNED": Problem(
         "The host is alive again after a recovery and still forced down, disabled or gated.",
@@ -202,8 +200,8 @@ PROBLEMS: dict[str, Problem] = {
         ("hacli recover HOST    follows them to their end", "hacli explain VM_STUCK"),
     ),
     "NOVA_CLEANUP": Problem(
-        "The host is not back in service: its chain has not started, nova-compute has not reported, "
-        "or has not yet cleaned up what was evacuated.",
+        "The host is not back in service: its chain has not started, nova-compute has not "
+        "reported, or has not yet cleaned up what was evacuated.",
         ("Look at nova-compute's log on the host, then: hacli enable HOST",),
     ),
     "NOT_OURS": Problem(

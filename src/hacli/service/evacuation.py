@@ -4,6 +4,7 @@ Laws L2 to L5 meet here. The loop holds the evidence and lets a request go only 
 what each server needs next is decided by ``domain.evacuation.next_move``.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -186,8 +187,11 @@ class Evacuation:
             records = task.result()
         except SourceError:
             return  # the next poll asks again; a server that nobody sees changing ends as stuck
+        of_server: dict[str, list[Migration]] = defaultdict(list)
+        for record in records:
+            of_server[record.server].append(record)
         for run in tuple(self._open_runs()):
-            seen = observe_records(run, records, now=self._poll_began)
+            seen = observe_records(run, of_server[run.server.id], now=self._poll_began)
             if seen.migration is not run.migration and seen.migration is not None:
                 seen = self._noted(seen, seen.migration)
             self._runs[run.server.id] = seen
