@@ -16,6 +16,7 @@ BAN_PREFIX = "cli-ban-"
 """So does a ban by ``crm_resource --ban`` or ``pcs resource ban``."""
 
 _NEVER = ("-INFINITY", "-infinity")
+_PROMOTED = ("Promoted", "Master")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def may_run(
     wanted: list[bool | None] = []
     exclusive: list[bool | None] = []
     for location in constraints.iterfind("rsc_location"):
-        if _is_temporary(location) or not _concerns(location, clone):
+        if not _concerns(location, clone) or _is_set_aside(location):
             continue
         for holds, score in _scores(location, attributes):
             if score in _NEVER:
@@ -93,10 +94,11 @@ def _ordered_pairs(constraints: Element) -> Iterator[tuple[str, str]]:
             yield from product(firsts, thens)
 
 
-def _is_temporary(location: Element) -> bool:
-    if location.get("id", "").startswith(BAN_PREFIX):
+def _is_set_aside(location: Element) -> bool:
+    """Bans for a while; and where to be promoted, which does not say where to run."""
+    if location.get("id", "").startswith(BAN_PREFIX) or location.get("role") in _PROMOTED:
         return True
-    asked = [e.get("attribute", "") for e in location.iterfind(".//expression")]
+    asked = (expression.get("attribute", "") for expression in location.iterfind(".//expression"))
     return any(attribute.startswith(GATE_PREFIX) for attribute in asked)
 
 
