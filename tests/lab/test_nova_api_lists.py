@@ -463,3 +463,10 @@ def test_unknown_actions_are_refused(world: NovaWorld, body: dict[str, object]) 
     answer = world.ask("POST", f"/servers/{server.id}/action", body=body)
 
     assert (answer.status, world.brief(server)) == (400, before)
+
+
+def test_the_date_of_an_answer_is_the_time_of_the_region(world: NovaWorld) -> None:
+    """By it a client tells how old a heartbeat is, at whatever speed the lab runs."""
+    answer = world.ask("GET", "/os-services")
+
+    assert answer.headers["Date"] == "Sun, 22 Nov 2026 05:06:50 GMT"

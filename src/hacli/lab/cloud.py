@@ -173,7 +173,7 @@ class Cloud:
             locked=locked,
             pinned_zone=zone,
         )
-        self.tables.servers[server_id] = server
+        self.tables.add_server(server)
         if group:
             group.members.append(server_id)
         if host:

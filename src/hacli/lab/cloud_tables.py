@@ -81,6 +81,7 @@ class Tables:
         self.down_cell: set[str] = set()
         self.dead_backends: set[str] = set()
         self._computes: dict[str, Service] = {}
+        self._by_host: dict[str, dict[str, Server]] = {}
         self._held: dict[str, Capacity] = {}
         self._serial = itertools.count(1)
         for binary in ("nova-scheduler", "nova-conductor"):
@@ -129,8 +130,21 @@ class Tables:
         return self.settings.zone
 
     def servers_on(self, host: str) -> tuple[Server, ...]:
-        """Servers that Nova counts to a host, oldest first."""
-        return tuple(s for s in self.servers.values() if s.host == host)
+        """Servers that Nova counts to a host, in the order of their arrival."""
+        return tuple(self._by_host.get(host, {}).values())
+
+    def add_server(self, server: Server) -> None:
+        """A new row."""
+        self.servers[server.id] = server
+        if server.host is not None:
+            self._by_host.setdefault(server.host, {})[server.id] = server
+
+    def move(self, server: Server, host: str) -> None:
+        """Nova now counts the server to ``host``."""
+        self._by_host.get(server.host or "", {}).pop(server.id, None)
+        server.host = host
+        self._by_host.setdefault(host, {})[server.id] = server
+        self.touch(server)
 
     def group_of(self, server: str) -> ServerGroup | None:
         """The server group of a server."""

@@ -110,8 +110,7 @@ class Moves:
         return migration
 
     def _arrive(self, server: Server, source: str, dest: str) -> None:
-        server.host = dest
-        self._tables.touch(server)
+        self._tables.move(server, dest)
         for old in self._tables.attachments_of(server.id):
             if old.host == source:
                 self._tables.remove_attachment(old)

@@ -7,6 +7,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 
 from hacli.lab.api_faults import ApiEffect, spoil, unavailable
 from hacli.lab.cloud import Cloud
@@ -83,7 +84,12 @@ class NovaApi:
     def _answer(self, request: Request) -> Response:
         self._requests += 1
         request_id = f"req-{stable_uuid('request', str(self._requests))}"
-        headers = {"x-openstack-request-id": request_id, "x-compute-request-id": request_id}
+        headers = {
+            "x-openstack-request-id": request_id,
+            "x-compute-request-id": request_id,
+            # the time of the region, by which a client measures how old a heartbeat is
+            "Date": formatdate(self._cloud.tables.now, usegmt=True),
+        }
         path = request.path.strip("/")
         if path in ("", "v2.1"):
             return replace(self._versions(path), headers=headers)

@@ -1,7 +1,5 @@
 """The smaller collections of the lab's Nova: migrations, hypervisors, aggregates, groups, zones."""
 
-from collections import defaultdict
-
 from hacli.lab.cloud_records import Flavor, Migration, Server, Service, stable_uuid
 from hacli.lab.cloud_tables import RESERVED_MEMORY_MB
 from hacli.lab.http_shapes import Response
@@ -82,15 +80,13 @@ def _hypervisors(call: Call, *, detail: bool) -> Response:
     ]
     if pattern and not found:
         raise not_found(f"No hypervisor matching '{pattern}' could be found.")
-    servers: dict[str | None, list[Server]] = defaultdict(list)
-    for server in tables.servers.values():
-        servers[server.host].append(server)
-    rows = [_hypervisor(call, s, servers[s.host], detail=detail) for s in found]
+    rows = [_hypervisor(call, service, detail=detail) for service in found]
     return Response(status=200, body={"hypervisors": rows})
 
 
-def _hypervisor(call: Call, service: Service, servers: list[Server], *, detail: bool) -> Json:
+def _hypervisor(call: Call, service: Service, *, detail: bool) -> Json:
     tables = call.cloud.tables
+    servers = tables.servers_on(service.host)
     body: Json = {
         "id": stable_uuid("node", service.host) if call.at_least(53) else service.number,
         "hypervisor_hostname": service.host,
@@ -115,7 +111,7 @@ def _hypervisor(call: Call, service: Service, servers: list[Server], *, detail: 
     return body
 
 
-def _capacity(call: Call, host: str, servers: list[Server]) -> Json:
+def _capacity(call: Call, host: str, servers: tuple[Server, ...]) -> Json:
     offered = call.cloud.tables.capacities[host]
     vcpus = sum(s.room.vcpus for s in servers)
     memory = RESERVED_MEMORY_MB + sum(s.room.memory_mb for s in servers)

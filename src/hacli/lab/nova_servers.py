@@ -42,10 +42,11 @@ def _list(call: Call, *, detail: bool) -> Response:
         # A filter that needs admin is dropped without a word: the list is then not limited.
         filters = {k: v for k, v in filters.items() if k in _USER_FILTERS}
     project = _project_wanted(call, filters, detail=detail)
-    down_cell = call.cloud.tables.down_cell
-    newest_first = sorted(call.cloud.tables.servers.values(), key=lambda s: -s.number)
+    tables = call.cloud.tables
+    rows = tables.servers_on(filters["host"]) if "host" in filters else tables.servers.values()
+    newest_first = sorted(rows, key=lambda server: -server.number)
     wanted = [s for s in newest_first if _matches(s, filters, project=project)]
-    page = _page(call, [s for s in wanted if s.host not in down_cell])
+    page = _page(call, [s for s in wanted if s.host not in tables.down_cell])
     view = _full if detail else view_server_brief
     body: Json = {"servers": [view(call, s) for s in page] + _partial(call, wanted, filters)}
     if page and len(page) == call.limit:
@@ -82,7 +83,6 @@ def _matches(server: Server, filters: dict[str, str], *, project: str | None) ->
     if server.vm_state is VmState.SOFT_DELETED and "status" not in filters:
         return False
     exact: dict[str, object] = {
-        "host": server.host,
         "vm_state": str(server.vm_state),
         "task_state": server.task_state,
         "power_state": str(server.power_state),

@@ -235,9 +235,8 @@ class Rebuild:
         self._then(self._tables.settings.finish_seconds, self._move)
 
     def _move(self) -> None:
-        self._server.host = self._dest
+        self._tables.move(self._server, self._dest)
         self._server.disk = self._world.machines[self._dest].guests[self._server.id].disk
-        self._tables.touch(self._server)
         self._then(self._tables.settings.finish_seconds, self._done)
 
     def _done(self) -> None:
