@@ -1,0 +1,47 @@
+"""What the fakes were asked, and what was really so at that moment: material of the law checker."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request or order, at the moment at which it took effect."""
+
+    at: float
+    who: str  # name of the process
+    port: str  # nova | pacemaker | bmc
+    what: str  # "POST servers/…/action", "fence_off", "power_off"
+    host: str | None = None  # the machine that it concerns
+    server: str | None = None
+    body: dict[str, object] | None = None
+    evidence_age_s: float | None = None
+    host_alive: bool | None = None  # of ``host``, really
+    open_before: int = 0  # evacuations of ``server`` that had not ended
+    status: int | None = None
+
+
+@dataclass
+class CallLog:
+    """All calls of all processes, in their order."""
+
+    calls: list[Call] = field(default_factory=list)
+
+    def add(self, call: Call) -> None:
+        """One more."""
+        self.calls.append(call)
+
+    def writes(self) -> tuple[Call, ...]:
+        """Those that change something."""
+        return tuple(
+            call
+            for call in self.calls
+            if not call.what.startswith(("GET ", "read_")) and call.what != "tool"
+        )
+
+    def evacuations(self, server: str | None = None) -> tuple[Call, ...]:
+        """Requests to evacuate that reached Nova (of one server)."""
+        return tuple(
+            call
+            for call in self.calls
+            if call.body is not None and "evacuate" in call.body and server in (None, call.server)
+        )

@@ -1,0 +1,298 @@
+"""A region and the hacli processes that operators run in it, all in virtual time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hacli.domain.events import Errored, Event, RunEnded
+from hacli.domain.hosts import HostNames
+from hacli.domain.policy import Policy
+from hacli.domain.power import Bmc
+from hacli.errors import HacliError
+from hacli.lab.cloud_records import VmState
+from hacli.lab.commands import Crash
+from hacli.lab.region import Region, RegionSettings
+from hacli.ports import Journal, PowerSwitch, World
+from hacli.service.enabling import Enabling, Switched, disable, find, start_run
+from hacli.service.recovery import (
+    Context,
+    Options,
+    Prepared,
+    Recovered,
+    Verb,
+    carry_out,
+    prepare,
+    require_gates,
+)
+from tests.fakes.calls import CallLog
+from tests.fakes.clock import FakeClock, Process, Stage
+from tests.fakes.journal import JournalStore, Listener, MemoryJournal
+from tests.fakes.laws import violations
+from tests.fakes.locks import MachineLocks, MemoryLocks
+from tests.fakes.nova import FakeNova, Line
+from tests.fakes.pacemaker import FakePacemaker
+from tests.fakes.power import FakeSwitch
+from tests.fakes.tasks import FakeTasks
+
+T = TypeVar("T")
+
+START = 1_795_326_368.0  # 2026-11-22 05:46:08 UTC
+CONTEXT = Context(user="op", controller="controller-1", version="0", arguments=("recover",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One hacli process: its world, the faults of its ways, and what it wrote.
+
+    The verbs do what the command line does with a service: journal, lock, the last event.
+    """
+
+    site: "Site"
+    world: World
+    clock: FakeClock
+    process: Process
+    nova: FakeNova
+    pacemaker: FakePacemaker
+    store: JournalStore
+    policy: Policy
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What is in the journal, of all runs, oldest first."""
+        return tuple(stored.event for stored in self.store.events)
+
+    def recover(self, name: str, verb: Verb = Verb.RECOVER, **choices: object) -> Recovered:
+        """``recover``, or ``fence`` or ``evacuate``, from the first question to the last event."""
+        options = _options(verb, choices)
+        prepared = self.prepare(name, options)
+        require_gates(prepared, options)
+        host = prepared.host.name
+        journal = self.world.open_journal(verb.value, host)
+        self.world.locks.acquire(host, run=journal.run)
+        try:
+            result = self._recorded(
+                journal,
+                lambda: carry_out(
+                    self.world, prepared, policy=self.policy, options=options, journal=journal
+                ),
+            )
+        finally:
+            self.world.locks.release(host)
+        status = "ok" if result.complete else "partial"
+        journal.record(RunEnded(status=status, exit_code=0, took_s=result.took_s))
+        return result
+
+    def prepare(self, name: str, options: Options | None = None) -> Prepared:
+        """The questions alone, as a dry run asks them."""
+        prepared = prepare(
+            self.world,
+            self.site.configured,
+            name,
+            policy=self.policy,
+            options=options or _options(Verb.RECOVER, {}),
+            history=self.store,
+        )
+        self.site.name_host(prepared.host.names)
+        return prepared
+
+    def enable(self, name: str, *, timeout_s: float = 600.0, adopt: bool = False) -> Switched:
+        """``enable``, from the first question to the last event."""
+        host, sources = find(self.world, self.site.configured, name)
+        self.site.name_host(host.names)
+        journal = self.world.open_journal("enable", host.name)
+        run = start_run(
+            self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+        )
+        until = self.clock.monotonic() + timeout_s
+        enabling = Enabling(run, until=until, adopt=adopt)
+        switched = self._recorded(journal, enabling.enable)
+        journal.record(RunEnded(status="ok", exit_code=0, took_s=0.0))
+        return switched
+
+    def disable(self, name: str, *, message: str | None = None) -> Switched:
+        """``disable``, from the first question to the last event."""
+        host, sources = find(self.world, self.site.configured, name)
+        self.site.name_host(host.names)
+        journal = self.world.open_journal("disable", host.name)
+        run = start_run(
+            self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+        )
+        switched = self._recorded(journal, lambda: disable(run, message=message))
+        journal.record(RunEnded(status="ok", exit_code=0, took_s=0.0))
+        return switched
+
+    def _recorded(self, journal: Journal, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except HacliError as error:
+            journal.record(
+                Errored(
+                    code=error.code,
+                    what=error.what,
+                    why=error.why,
+                    state=error.state,
+                    next=error.next_steps,
+                )
+            )
+            journal.record(RunEnded(status="failed", exit_code=1, took_s=0.0))
+            raise
+
+
+def _options(verb: Verb, choices: Mapping[str, object]) -> Options:
+    return Options(verb=verb, context=CONTEXT, **choices)  # type: ignore[arg-type]
+
+
+@dataclass
+class Site:
+    """A region, its time, and what everybody asked of it.
+
+    ``planted`` names breaches that a test causes itself and the law checker must not report.
+    """
+
+    region: Region
+    stage: Stage
+    log: CallLog
+    aliases: Mapping[str, str] = field(default_factory=dict)  # machine -> its name in Nova
+    configured: tuple[HostNames, ...] = ()
+    locks: MachineLocks = field(default_factory=MachineLocks)
+    store: JournalStore = field(default_factory=JournalStore)
+    planted: tuple[str, ...] = ()
+    named: set[str] = field(default_factory=set)
+    processes: int = 0
+
+    def operator(
+        self,
+        *,
+        policy: Policy | None = None,
+        store: JournalStore | None = None,
+        dies_at: int | None = None,
+        clustered: bool = True,
+        listeners: tuple[Listener, ...] = (),
+    ) -> Operator:
+        """Start hacli once more, by default on the controller where it always runs."""
+        self.processes += 1
+        process = Process(f"hacli-{self.processes}", dies_at=dies_at)
+        clock = FakeClock(self.stage, process)
+        line = Line(
+            region=self.region, clock=clock, process=process, log=self.log, aliases=self.aliases
+        )
+        nova = FakeNova(line)
+        pacemaker = FakePacemaker(self.region, clock, process, self.log)
+        file = self.store if store is None else store
+
+        def open_journal(op: str, host: str) -> Journal:
+            return MemoryJournal(
+                file, op=op, host=host, clock=clock, process=process, listeners=listeners
+            )
+
+        def switch(bmc: Bmc) -> PowerSwitch:
+            machine = self.region.names[int(bmc.address.rpartition(".")[2]) - 1]
+            return FakeSwitch(bmc, machine, self.region, clock=clock, process=process, log=self.log)
+
+        world = World(
+            cluster=pacemaker if clustered else None,
+            compute=nova,
+            switch=switch,
+            open_journal=open_journal,
+            locks=MemoryLocks(self.locks, process),
+            clock=clock,
+            tasks=FakeTasks(self.stage, clock, process),
+        )
+        return Operator(
+            site=self,
+            world=world,
+            clock=clock,
+            process=process,
+            nova=nova,
+            pacemaker=pacemaker,
+            store=file,
+            policy=policy or Policy(),
+        )
+
+    @property
+    def now(self) -> float:
+        """The region's time."""
+        return self.region.timeline.now
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by while nobody does anything."""
+        self.stage.sleep(seconds)
+
+    def until(self, is_so: Callable[[], bool], *, within: float = 600.0) -> float:
+        """Let time go by until it is so; returns how long that took."""
+        began = self.now
+        while not is_so():
+            assert self.now - began < within, f"not so within {within:g} s"
+            self.stage.sleep(0.1)
+        return self.now - began
+
+    def after(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Somebody does something later, whatever hacli is doing then."""
+        self.region.timeline.after(seconds, deed)
+
+    def lose(self, host: str) -> None:
+        """The host's kernel panics, and Pacemaker finds out and fences it."""
+        self.region.apply(Crash(host=host))
+        self.until(lambda: self.region.cluster.nodes[host].node_fenced > 0)
+
+    def seed(
+        self,
+        host: str,
+        servers: int,
+        *,
+        stopped: int = 0,
+        local: int = 0,
+        prefix: str = "vm",
+    ) -> tuple[str, ...]:
+        """Servers on a host, volume-backed and running but for the last few; returns their ids."""
+        ids = []
+        for number in range(servers):
+            is_local = number < local
+            is_stopped = number >= servers - stopped
+            server = self.region.cloud.add_server(
+                f"{prefix}-{number:04d}",
+                host,
+                volume=not is_local,
+                state=VmState.STOPPED if is_stopped else VmState.ACTIVE,
+            )
+            ids.append(server.id)
+        return tuple(ids)
+
+    def name_host(self, names: frozenset[str]) -> None:
+        """An operator works on this host from here on."""
+        back = {alias: name for name, alias in self.aliases.items()}
+        self.named |= {back.get(name, name) for name in names}
+
+    def running(self, *servers: str) -> dict[str, tuple[str, ...]]:
+        """On which machines each server really runs."""
+        return {server: self.region.machines.running_on(server) for server in servers}
+
+    def close(self) -> None:
+        """End all threads, then hold the laws against what happened."""
+        self.stage.close()
+        found = violations(self.region, self.log, concerned=frozenset(self.named))
+        left = [text for text in found if not any(part in text for part in self.planted)]
+        assert not left, "\n".join(left)
+
+
+def new_site(
+    *names: str,
+    settings: RegionSettings | None = None,
+    aliases: Mapping[str, str] | None = None,
+    configured: tuple[HostNames, ...] = (),
+) -> Site:
+    """A healthy region of these hosts (by default four) in which nobody has done anything yet."""
+    hosts = names or ("compute-1", "compute-2", "compute-3", "compute-4")
+    region = Region(hosts, start=START, settings=settings)
+    region.cluster.point_fence_devices(
+        {host: (f"192.0.2.{number}", 623) for number, host in enumerate(hosts, start=1)}
+    )
+    site = Site(
+        region=region,
+        stage=Stage(region.timeline),
+        log=CallLog(),
+        aliases=aliases or {},
+        configured=configured,
+    )
+    site.pass_time(30.0)
+    return site
