@@ -185,7 +185,7 @@ def test_an_attribute_that_is_still_there_was_not_cleared() -> None:
 
 def test_a_service_is_restarted_on_one_node_with_time_to_end_by_itself() -> None:
     """Killed half-way, crm_resource would leave its ban of the service on the node."""
-    command = "crm_resource --restart --resource nova-compute --node compute-1 --timeout 60s"
+    command = "crm_resource --restart --resource nova-compute --node compute-1 --timeout 60"
     cluster, script = pacemaker(Call(command=command, once=True, timeout_s=120.0))
 
     cluster.restart_service("compute-1", "nova-compute", timeout_s=120.0)
@@ -195,7 +195,7 @@ def test_a_service_is_restarted_on_one_node_with_time_to_end_by_itself() -> None
 
 def test_a_restart_that_fails_says_why() -> None:
     """With the tool's own words."""
-    command = "crm_resource --restart --resource nova-compute --node compute-1 --timeout 60s"
+    command = "crm_resource --restart --resource nova-compute --node compute-1 --timeout 60"
     cluster, _ = pacemaker(
         Call(
             command=command,

@@ -142,7 +142,7 @@ class Pacemaker:
         would leave the ban. So it gets half the time, to end by itself.
         """
         words = ("--restart", "--resource", _safe(service), "--node", _safe(node))
-        limit = ("--timeout", f"{_seconds(timeout_s / 2)}s")
+        limit = ("--timeout", _seconds(timeout_s / 2))
         self._order("crm_resource", *words, *limit, timeout_s=timeout_s)
 
     def _ask_together(self, first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
