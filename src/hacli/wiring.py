@@ -43,9 +43,14 @@ class Connection:
 
     world: World
     settings: Settings
-    hosts: tuple[HostNames, ...]
+    read_hosts: Callable[[], tuple[HostNames, ...]]
     history: JournalFile
     close: Callable[[], None]
+
+    @property
+    def hosts(self) -> tuple[HostNames, ...]:
+        """The configured hosts with the logins of their BMCs; raises ``Misconfigured``."""
+        return self.read_hosts()
 
     def read_runs(self) -> tuple[RunSummary, ...]:
         """What became of each run, oldest first."""
@@ -59,7 +64,7 @@ def utc_now() -> datetime:
 
 def connect(
     *,
-    config: Path | None,
+    config: str | None,
     os_cloud: str | None,
     without_cluster: bool,
     listeners: Sequence[Listener],
@@ -74,7 +79,9 @@ def connect(
         Misconfigured: A file is missing or wrong; NotPermitted: it may not be read.
     """
     as_root = os.geteuid() == 0
-    files = find_configuration(option=config, environ=os.environ, as_root=as_root)
+    files = find_configuration(
+        option=Path(config) if config else None, environ=os.environ, as_root=as_root
+    )
     settings = read_settings(files)
     places = find_directories(settings.paths, environ=os.environ, as_root=as_root)
     stop = StopFlag()
@@ -104,7 +111,7 @@ def connect(
     return Connection(
         world=world,
         settings=settings,
-        hosts=settings.host_names(),
+        read_hosts=settings.host_names,
         history=JournalFile(journal_path),
         close=helper.close,
     )

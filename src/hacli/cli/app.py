@@ -3,9 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,34 +20,37 @@ class Output(Enum):
     JSONL = "jsonl"
 
 
-@dataclass
 class App:
-    """One invocation. ``open_connection`` is replaced by tests that bring their own world."""
+    """One invocation. ``open_connection`` is replaced by tests that bring their own world.
 
-    arguments: tuple[str, ...] = ()
-    config: Path | None = None
-    os_cloud: str | None = None
-    output: Output = Output.TABLE
-    verbosity: int = 0
-    quiet: bool = False
-    debug: bool = False
-    color: str = "auto"
-    ascii: bool = False
-    no_input: bool = False
-    timeout_s: float | None = None
-    without_cluster: bool = False
-    command: str = ""
-    host: str | None = None  # the host that the command works on, for error screens
-    run: str | None = None
-    result_shown: bool = False
-    listeners: list[Callable[["StoredEvent"], None]] = field(default_factory=list)
-    open_connection: Callable[["App"], "Connection"] | None = None
-    _connection: "Connection | None" = None
+    A plain class: ``hacli --help`` does not pay for what it does not use (dataclasses, pathlib).
+    """
+
+    def __init__(self, open_connection: "Callable[[App], Connection] | None" = None) -> None:
+        self.arguments: tuple[str, ...] = ()
+        self.config: str | None = None
+        self.os_cloud: str | None = None
+        self.output = Output.TABLE
+        self.verbosity = 0
+        self.quiet = False
+        self.debug = False
+        self.color = "auto"
+        self.ascii = False
+        self.no_input = False
+        self.timeout_s: float | None = None
+        self.without_cluster = False
+        self.command = ""
+        self.host: str | None = None  # the host that the command works on, for error screens
+        self.run: str | None = None
+        self.result_shown = False
+        self.listeners: list[Callable[[StoredEvent], None]] = []
+        self._open_connection = open_connection
+        self._connection: Connection | None = None
 
     def connect(self) -> "Connection":
         """The world, built on first use from configuration and environment."""
         if self._connection is None:
-            if self.open_connection is None:
+            if self._open_connection is None:
                 from hacli.wiring import connect
 
                 self._connection = connect(
@@ -60,7 +61,7 @@ class App:
                     timeout_s=self.timeout_s,
                 )
             else:
-                self._connection = self.open_connection(self)
+                self._connection = self._open_connection(self)
         return self._connection
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Exit codes: one enum and one table from errors and outcomes to it (``ux.md`` 4.1)."""
 
-import signal
 from enum import IntEnum
 
 from hacli import errors
@@ -58,11 +57,8 @@ _BY_ERROR: tuple[tuple[type[errors.HacliError], ExitCode], ...] = (
     (errors.DeadlinePassed, ExitCode.TIMEOUT),
     (errors.Failed, ExitCode.FAILED),
 )
-_BY_SIGNAL = {
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-    signal.SIGALRM: ExitCode.TIMEOUT,
-}
+_BY_SIGNAL = {2: ExitCode.INTERRUPTED, 15: ExitCode.TERMINATED, 14: ExitCode.TIMEOUT}
+"""SIGINT, SIGTERM, and SIGALRM, which is ``--timeout``."""
 PARTIAL_CODES = frozenset({"EVIDENCE_LOST"})
 """Failures after which the host is off and some servers are not back: partial, not failed."""
 
@@ -70,7 +66,7 @@ PARTIAL_CODES = frozenset({"EVIDENCE_LOST"})
 def exit_code_of(error: errors.HacliError) -> ExitCode:
     """The exit code of an error."""
     if isinstance(error, errors.Interrupted):
-        return _BY_SIGNAL.get(signal.Signals(error.signal_number), ExitCode.FAILED)
+        return _BY_SIGNAL.get(error.signal_number, ExitCode.FAILED)
     if error.code in PARTIAL_CODES:
         return ExitCode.PARTIAL
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAILED)

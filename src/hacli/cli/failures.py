@@ -7,7 +7,7 @@ import traceback
 import click
 
 from hacli.cli.app import App, Output
-from hacli.cli.exits import ExitCode
+from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.text import styled, wrapped
 from hacli.errors import HacliError, Interrupted
 
@@ -28,6 +28,19 @@ VERBS = {
     "enable": "NOT ENABLED",
     "disable": "NOT DISABLED",
 }
+
+
+def show_any(app: App, error: Exception) -> ExitCode:
+    """Show whatever ended the command, and return its exit code."""
+    if isinstance(error, HacliError):
+        code = exit_code_of(error)
+        show(app, error, code)
+        return code
+    if isinstance(error, click.ClickException):
+        show_usage(app, error)
+        return ExitCode.USAGE
+    show_bug(app, error)
+    return ExitCode.FAILED
 
 
 def show(app: App, error: HacliError, code: ExitCode) -> None:

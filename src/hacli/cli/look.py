@@ -200,14 +200,15 @@ def _show_run(app: App, run: str) -> int:
             f"There is no run {run} in the history.",
             next_steps=("hacli history    lists the runs",),
         )
-    from hacli.cli.progress import document_of, line_of
+    from hacli.cli.progress import line_of
+    from hacli.domain import event_codec
 
     app.result_shown = True
     for stored in events:
         if app.output is Output.TABLE:
             click.echo(f"{stamp(stored.time)} {stored.seq:>4}  {line_of(stored)}")
         else:
-            click.echo(json.dumps(document_of(stored)))
+            click.echo(json.dumps(event_codec.line_of(stored)))
     return ExitCode.OK
 
 

@@ -9,9 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from hacli.cli.app import App
-from hacli.cli.exits import ExitCode, exit_code_of
+from hacli.cli.exits import ExitCode
 from hacli.cli.options import app_of, global_options
-from hacli.errors import HacliError, UsageError
+from hacli.errors import UsageError
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (group in the help, module:attribute, short help)
@@ -128,27 +128,20 @@ def run(arguments: Sequence[str], app: App | None = None) -> int:
 
 
 def _invoke(arguments: Sequence[str], app: App) -> int:
-    from hacli.cli import failures  # small; keeps the happy path of --help lean
-
     try:
         result = hacli.main(args=list(arguments), prog_name="hacli", standalone_mode=False, obj=app)
-    except HacliError as error:
-        failures.show(app, error, exit_code_of(error))
-        return exit_code_of(error)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
-        return ExitCode.USAGE
-    except click.ClickException as error:
-        failures.show_usage(app, error)
         return ExitCode.USAGE
     except click.exceptions.Abort:
         click.echo("", err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the last boundary: say that it is a bug, keep State
-        failures.show_bug(app, error)
-        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - the last boundary: no failure leaves without State
+        from hacli.cli import failures
+
+        return failures.show_any(app, error)
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -54,7 +53,7 @@ _GLOBAL = (
     click.option(
         "-C",
         "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
         callback=_store("config"),
         expose_value=False,
         help="Configuration file.",

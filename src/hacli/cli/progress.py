@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from hacli.cli.app import App, Output
 from hacli.cli.text import clock_time, duration, stamp, styled
+from hacli.domain import event_codec
 from hacli.domain.events import (
     Asked,
     Errored,
@@ -50,25 +50,7 @@ def listener_for(app: App) -> Listener:
 
 def print_json(stored: StoredEvent) -> None:
     """One line for each event (``-o jsonl``)."""
-    click.echo(json.dumps(document_of(stored)))
-
-
-def document_of(stored: StoredEvent) -> dict[str, object]:
-    """One event as JSON (``ux.md`` 4.4)."""
-    return {
-        "v": 1,
-        "time": stored.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "run": stored.run,
-        "op": stored.op,
-        "host": stored.host,
-        "seq": stored.seq,
-        "event": stored.event.name,
-        **_plain(asdict(stored.event)),
-    }
-
-
-def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+    click.echo(json.dumps(event_codec.line_of(stored)))
 
 
 def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for each event

@@ -40,7 +40,7 @@ from hacli.domain.servers import (
     ServerGroup,
     Uncertain,
 )
-from hacli.errors import Failed, SourceError
+from hacli.errors import Failed, Interrupted, SourceError
 from hacli.ports import Task
 from hacli.service.asking import TICK_S
 from hacli.service.deathwatch import DeathWatch
@@ -135,6 +135,15 @@ class Evacuation:
         """
         for skip in self._plan.skips:
             self._tell(skip.server, "skipped", text=skip.text, code=skip.reason.value)
+        try:
+            self._work()
+        except Interrupted as stop:
+            raise Interrupted(
+                stop.what, signal_number=stop.signal_number, state=self._state_words()
+            ) from stop
+        return Evacuated(ends=tuple(self._ends.values()), skips=self._plan.skips)
+
+    def _work(self) -> None:
         while len(self._ends) < len(self._runs):
             self._take_in()
             self._decide()
@@ -144,7 +153,6 @@ class Evacuation:
             self._report_progress()
             self._sleep()
         self._report_progress(last=True)
-        return Evacuated(ends=tuple(self._ends.values()), skips=self._plan.skips)
 
     @property
     def _now(self) -> float:
@@ -403,10 +411,17 @@ class Evacuation:
             )
         )
 
+    def _state_words(self) -> str:
+        """Where every server is, for whoever has to go on from here."""
+        waiting = {run.server.id: run.server.name for run in self._waiting}
+        flying = [r.server.name for r in self._open_runs() if r.server.id not in waiting]
+        unasked = list(waiting.values())
+        return (
+            f"{len(self._ends)} VMs have ended, {len(flying)} are in flight in Nova"
+            f"{_names(flying)}, {len(unasked)} were not asked for{_names(unasked)}."
+        )
+
     def _stopped(self, code: str, why: str) -> Failed:
-        waiting = [run.server.name for run in self._waiting]
-        flying = [run.server.name for run in self._open_runs() if run.server.name not in waiting]
-        done = len(self._ends)
         name = self._run.host.name
         alive = code == "SIGN_OF_LIFE"
         next_steps = (
@@ -418,10 +433,7 @@ class Evacuation:
             f"No further VM of {name} is asked for: "
             + ("it shows signs of life." if alive else "its death can no longer be proven."),
             why=why,
-            state=(
-                f"{done} VMs have ended, {len(flying)} are in flight in Nova"
-                f"{_names(flying)}, {len(waiting)} were not asked for{_names(waiting)}."
-            ),
+            state=self._state_words(),
             next_steps=next_steps,
             code=code,
             host=name,

@@ -19,7 +19,7 @@ from hacli.domain.gates import (
     gates_to_fence,
     objections,
 )
-from hacli.domain.hosts import ComputeHost, HostNames, connected
+from hacli.domain.hosts import ComputeHost, HostNames, connected, fenced_off
 from hacli.domain.past import fold_past
 from hacli.domain.policy import Policy
 from hacli.domain.power import PowerState
@@ -294,14 +294,8 @@ def _record_start(run: Run, prepared: Prepared, options: Options) -> None:
 def _prove_death(
     run: Run, watch: DeathWatch, prepared: Prepared, options: Options
 ) -> FenceEvidence:
-    if options.verb is Verb.EVACUATE and prepared.power is PowerState.ON:
-        raise NotFenced(
-            f"{run.host.name} is switched on, so none of its VMs was touched.",
-            why="its BMC reads ON",
-            next_steps=(f"hacli recover {run.host.name}    fences it first",),
-            code="NOT_FENCED",
-            host=run.host.name,
-        )
+    if options.verb is Verb.EVACUATE:
+        _require_off_already(run, prepared, options)
     watch.look(limit_s=run.policy.first_read_limit_s)
     early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
     use = _attestation(run, options) if prepared.power is None else None
@@ -313,6 +307,26 @@ def _prove_death(
     if early is not None:
         early.finish()
     return evidence
+
+
+def _require_off_already(run: Run, prepared: Prepared, options: Options) -> None:
+    """`evacuate` cuts no running power: the order that proof needs may only repeat what is so.
+
+    Raises:
+        NotFenced: The BMC does not read OFF, and neither Pacemaker nor a person says it is off.
+    """
+    silent = prepared.power is None
+    by_pacemaker = silent and run.host.node is not None and fenced_off(run.host.node)
+    if prepared.power is PowerState.OFF or by_pacemaker or (silent and options.attested):
+        return
+    state = prepared.power.value.upper() if prepared.power else "nothing"
+    raise NotFenced(
+        f"{run.host.name} is not known to be off, so none of its VMs was touched.",
+        why=f"its BMC reads {state}",
+        next_steps=(f"hacli recover {run.host.name}    fences it first",),
+        code="NOT_FENCED",
+        host=run.host.name,
+    )
 
 
 def _attestation(run: Run, options: Options) -> Attestation | None:
