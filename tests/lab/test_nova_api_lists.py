@@ -378,6 +378,43 @@ def test_a_locked_server_is_started_by_admins_only(world: NovaWorld, *, locked: 
     assert world.machines.running_on(server.id) == (() if locked else ("compute-1",))
 
 
+@pytest.mark.parametrize(
+    ("state", "running"),
+    [(VmState.ACTIVE, ("compute-1",)), (VmState.ERROR, ("compute-1",)), (VmState.STOPPED, ())],
+)
+def test_a_rebuild_makes_a_new_disk_from_the_image(
+    world: NovaWorld, state: VmState, running: tuple[str, ...]
+) -> None:
+    """In place; the server's image is another one from then on, and stopped stays stopped."""
+    snapshot = world.cloud.add_image("snapshot-of-a", properties={"image_type": "snapshot"})
+    server = world.cloud.add_server("a", "compute-1", volume=False, state=state)
+    before = server.disk
+
+    body: dict[str, object] = {"rebuild": {"imageRef": snapshot.id}}
+    answer = world.ask("POST", f"/servers/{server.id}/action", body=body)
+    during = world.brief(server)[0]
+    world.pass_time(10)
+
+    assert (answer.status, during) == (202, "REBUILD")
+    assert server.image == snapshot.id
+    assert world.machines["compute-1"].guests[server.id].disk == server.disk != before
+    assert world.machines.running_on(server.id) == running
+
+
+@pytest.mark.parametrize("volume", [True, False])
+def test_a_rebuild_needs_an_image_and_a_server_that_has_one(
+    world: NovaWorld, *, volume: bool
+) -> None:
+    """400 for a volume-backed server, and for an image that is gone."""
+    server = world.cloud.add_server("a", "compute-1", volume=volume)
+    image = world.cloud.default_image.id if volume else "gone"
+
+    body: dict[str, object] = {"rebuild": {"imageRef": image}}
+    answer = world.ask("POST", f"/servers/{server.id}/action", body=body)
+
+    assert (answer.status, server.task_state) == (400, None)
+
+
 def test_stop_ends_the_guest(world: NovaWorld) -> None:
     """And the server reads SHUTOFF."""
     server = world.cloud.add_server("a", "compute-1")

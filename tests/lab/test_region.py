@@ -22,9 +22,13 @@ from hacli.lab.commands import (
     SetBackend,
     SetCell,
     SetConductor,
+    ShareStorage,
     StickEvacuation,
 )
+from hacli.lab.http_shapes import Request
+from hacli.lab.nova_api import NovaApi
 from hacli.lab.region import Command, Region, ServerTruth
+from tests.lab.nova_world import ADMIN
 
 _NAMES = ("compute-1", "compute-2", "compute-3")
 
@@ -199,6 +203,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         SetConductor(alive=False),
         SetCell(host="compute-1", down=True),
         SetBackend(backend="lab@fake", up=False),
+        ShareStorage(host="compute-2", shared=True),
         FailNovaApi(fault=fault),
     ):
         region.apply(command)
@@ -211,6 +216,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         cloud.computes.conductor_alive,
         set(cloud.tables.down_cell),
         set(cloud.tables.dead_backends),
+        set(cloud.tables.shared_storage),
     )
 
     for command in (
@@ -219,6 +225,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         SetConductor(alive=True),
         SetCell(host="compute-1", down=False),
         SetBackend(backend="lab@fake", up=True),
+        ShareStorage(host="compute-2", shared=False),
         FailNovaApi(fault=None),
     ):
         region.apply(command)
@@ -230,12 +237,16 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         False,
         {"compute-1"},
         {"lab@fake"},
+        {"compute-2"},
     )
-    assert (faults.spawn_fails, faults.fails_after_spawn, cloud.tables.down_cell) == (
-        set(),
-        set(),
-        set(),
+    left = (
+        faults.spawn_fails,
+        faults.fails_after_spawn,
+        cloud.tables.down_cell,
+        cloud.tables.dead_backends,
+        cloud.tables.shared_storage,
     )
+    assert left == (set(), set(), set(), set(), set())
     assert cloud.computes.conductor_alive
 
 
@@ -276,3 +287,88 @@ def test_two_regions_of_one_story_are_equal() -> None:
 
     assert story().machines.ledger == story().machines.ledger
     assert story().truth() == story().truth()
+
+
+def _ask(region: Region, method: str, path: str, body: dict[str, object]) -> int:
+    return (
+        NovaApi(region.cloud)
+        .handle(
+            Request(
+                method=method,
+                path=f"/v2.1{path}",
+                headers={"openstack-api-version": "compute 2.93"},
+                body=body,
+                caller=ADMIN,
+            )
+        )
+        .status
+    )
+
+
+def _service_path(region: Region, host: str) -> str:
+    return f"/os-services/{_service(region, host).id}"
+
+
+def test_an_outage_told_to_its_end_loses_and_doubles_nothing(region: Region) -> None:
+    """Crash, fence by the cluster, force-down, evacuation, return, clean-up, force-up."""
+    servers = [region.cloud.add_server(name, "compute-3") for name in "abc"]
+    region.apply(Crash(host="compute-3"))
+    _wait(region, 60)
+    down = {"forced_down": True, "status": "disabled", "disabled_reason": "story"}
+    up = {"forced_down": False}
+
+    statuses = [_ask(region, "PUT", _service_path(region, "compute-3"), dict(down))]
+    for server in servers:
+        path = f"/servers/{server.id}/action"
+        statuses.append(_ask(region, "POST", path, {"evacuate": {}}))
+    _wait(region, 20)
+    statuses.append(_ask(region, "PUT", _service_path(region, "compute-3"), dict(up)))
+    evacuated = region.truth()
+    region.apply(Return(host="compute-3"))
+    _wait(region, 90)
+    statuses.append(_ask(region, "PUT", _service_path(region, "compute-3"), dict(up)))
+
+    assert statuses == [200, 200, 200, 200, 400, 200]
+    assert [truth.running_on for truth in evacuated] == [
+        ("compute-1",),
+        ("compute-2",),
+        ("compute-1",),
+    ]
+    after = region.truth()
+    assert [truth.defined_on for truth in after] == [truth.running_on for truth in evacuated]
+    assert not any(truth.runs_twice or truth.lost_its_disk for truth in after)
+    assert region.cloud.tables.is_up(_service(region, "compute-3"))
+
+
+def test_an_evacuation_without_proof_runs_every_guest_twice(region: Region) -> None:
+    """Network and BMC are cut; Nova does as it is told and says ACTIVE once."""
+    servers = [region.cloud.add_server(name, "compute-3") for name in "abc"]
+    region.apply(BreakBmc(host="compute-3", fault=BmcFault.SILENT))
+    region.apply(Cut(host="compute-3"))
+    _wait(region, 60)
+
+    _ask(region, "PUT", _service_path(region, "compute-3"), {"forced_down": True})
+    for server in servers:
+        _ask(region, "POST", f"/servers/{server.id}/action", {"evacuate": {}})
+    _wait(region, 20)
+
+    assert [truth.runs_twice for truth in region.truth()] == [True, True, True]
+    assert {server.host for server in servers} == {"compute-1", "compute-2"}
+
+
+def test_a_host_fenced_late_ends_the_double(region: Region) -> None:
+    """The BMC answers again, the cluster fences by itself, each guest runs once again."""
+    server = region.cloud.add_server("a", "compute-3")
+    region.apply(BreakBmc(host="compute-3", fault=BmcFault.SILENT))
+    region.apply(Cut(host="compute-3"))
+    _wait(region, 60)
+    _ask(region, "PUT", _service_path(region, "compute-3"), {"forced_down": True})
+    _ask(region, "POST", f"/servers/{server.id}/action", {"evacuate": {}})
+    _wait(region, 20)
+    doubled = region.truth()[0].running_on
+
+    region.apply(BreakBmc(host="compute-3", fault=BmcFault.OK))
+    _wait(region, 300)
+
+    assert doubled == ("compute-1", "compute-3")
+    assert region.truth()[0].running_on == ("compute-1",)

@@ -165,6 +165,18 @@ class SetBackend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShareStorage:
+    """The instances directory of a host becomes the region's shared one, or its own again."""
+
+    host: str
+    shared: bool
+
+    def apply_to(self, region: Region) -> None:
+        """Evacuations between two sharing hosts keep local disks."""
+        region.cloud.set_shared_storage(self.host, shared=self.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailNovaApi:
     """Requests to Nova fail as ``fault`` says; None repairs the API."""
 

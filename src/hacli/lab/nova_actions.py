@@ -11,12 +11,13 @@ from hacli.lab.power_actions import PowerActions
 _HARD_REBOOT_STATES = frozenset(
     {VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED, VmState.ERROR}
 )
+_REBUILD_STATES = frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR})
 # nova/compute/task_states.py ALLOW_REBOOT
 _HARD_REBOOT_TASKS = (None, "rebooting", "reboot_pending", "reboot_started", "rebooting_hard")
 
 
 def act_on_server(call: Call, server_id: str) -> Response:
-    """Do what the body's one key names: evacuate, reboot, os-start, os-stop, os-resetState."""
+    """Do what the body's one key names: evacuate, reboot, rebuild, os-start, …."""
     body = call.request.body or {}
     if len(body) != 1:
         raise bad_request("There is no such action: None")
@@ -52,6 +53,18 @@ def _stop(call: Call, server: Server, _argument: object) -> None:
     PowerActions(call.cloud).stop(server, _record(call, server, "stop"))
 
 
+def _rebuild(call: Call, server: Server, argument: object) -> None:
+    image = str(argument.get("imageRef")) if isinstance(argument, dict) else ""
+    if image not in call.cloud.tables.images:
+        raise bad_request("Cannot find image for rebuild")
+    if server.image is None:
+        raise bad_request("Unable to rebuild with a different image for a volume-backed server.")
+    _refuse_locked(call, server)
+    _refuse_state(server, "rebuild", states=_REBUILD_STATES, tasks=(None,))
+    action = _record(call, server, "rebuild")
+    PowerActions(call.cloud).rebuild(server, action, image=image)
+
+
 def _reset_state(call: Call, server: Server, argument: object) -> None:
     call.require_admin("os-admin-actions:reset_state")
     state = argument.get("state") if isinstance(argument, dict) else None
@@ -62,6 +75,7 @@ def _reset_state(call: Call, server: Server, argument: object) -> None:
 
 _HANDLERS: dict[str, Callable[[Call, Server, object], None]] = {
     "reboot": _reboot,
+    "rebuild": _rebuild,
     "os-start": _start,
     "os-stop": _stop,
     "os-resetState": _reset_state,

@@ -1,7 +1,8 @@
-"""Start, stop, hard reboot and reset-state: what a server's nova-compute does with its guest."""
+"""Start, stop, hard reboot, rebuild: what a server's own nova-compute does with its guest."""
 
 from hacli.lab.cloud import Cloud
 from hacli.lab.cloud_records import POWER_RUNNING, POWER_SHUTDOWN, Action, Server, VmState
+from hacli.lab.computes import Task
 from hacli.lab.machines import Guest
 
 
@@ -31,6 +32,33 @@ class PowerActions:
         """
         self._order(server, action, task="rebooting_hard", event="compute_reboot_instance")
 
+    def rebuild(self, server: Server, action: Action, *, image: str) -> None:
+        """Make the root disk anew from ``image``, on the host where the server is.
+
+        A server that was stopped is stopped again; any other ends ACTIVE.
+        """
+        host = server.host
+        stopped = server.vm_state is VmState.STOPPED
+        server.task_state = "rebuilding"
+        self._cloud.tables.touch(server)
+        if host is None:
+            return
+
+        def act() -> None:
+            self._replace_disk(server, host, image)
+            self._finish(server, host, action, "compute_rebuild_instance", stops=stopped)
+
+        self._send(host, self._cloud.settings.spawn_seconds, act)
+
+    def _replace_disk(self, server: Server, host: str, image: str) -> None:
+        machine = self._cloud.machines[host]
+        if server.id in machine.guests:
+            self._cloud.machines.destroy_guest(machine, server.id)
+        server.image = image
+        server.disk = self._cloud.tables.new_uuid("disk")[:8]
+        guest = Guest(server=server.id, disk=server.disk, local_disk=True)
+        self._cloud.machines.define_guest(machine, guest)
+
     def reset_state(self, server: Server, state: VmState) -> None:
         """Write the state an admin wants into the row; nobody asks the hypervisor."""
         server.vm_state, server.task_state = state, None
@@ -44,11 +72,14 @@ class PowerActions:
         settings, host = self._cloud.settings, server.host
         stops = task == "powering-off"
         seconds = settings.reboot_seconds if task == "rebooting_hard" else settings.stop_seconds
-        computes = self._cloud.computes
 
         def act() -> None:
             self._finish(server, host, action, event, stops=stops)
 
+        self._send(host, seconds, act)
+
+    def _send(self, host: str, seconds: float, act: Task) -> None:
+        computes = self._cloud.computes
         computes.cast(host, lambda: computes.work(host, seconds, act))
 
     def _finish(
