@@ -209,6 +209,10 @@ class Site:
             policy=policy or Policy(),
         )
 
+    def other_controller(self) -> JournalStore:
+        """The empty journal of a controller on which hacli has never run."""
+        return JournalStore(runs=1000 * self.processes)
+
     @property
     def now(self) -> float:
         """The region's time."""
