@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from hacli.lab.cib import CHAIN, Cib, binary
+from hacli.lab.cib import Cib, binary
 from hacli.lab.cluster_facts import ClusterSettings, Operation, RemoteNode, Role, Service
 from hacli.lab.machines import Machine, Machines
 from hacli.lab.operations import Operations
@@ -181,8 +181,3 @@ class Chain:
             exit_reason=reason,
         )
         self._cluster.operations.failed(node.name, service.name, operation)
-
-
-def is_chain(process: str) -> bool:
-    """Whether a process of a machine is a service of the chain."""
-    return process in CHAIN

@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ET
 from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
 from hacli.lab.cluster_facts import Operation, RemoteNode, Role
-from hacli.lab.crm_mon import FEATURE_SET, by_name, ctime
+from hacli.lab.crm_mon import FEATURE_SET, by_name
+from hacli.lab.result_xml import ctime
 from hacli.lab.xml_text import attach, child
 
 # op-status of the history entries (include/crm/common/results.h)

@@ -44,6 +44,13 @@ _NOT_CONNECTED = Answer(
 _BAD_XML = Answer(
     code=CONFIG, stderr="Call failed: Update does not conform to the configured schema\n"
 )
+# what the schema lets stand in a section, as far as the lab looks
+_CHILDREN = {
+    "crm_config": ("cluster_property_set",),
+    "nodes": ("node",),
+    "resources": ("primitive", "group", "clone", "bundle"),
+    "constraints": ("rsc_location", "rsc_order", "rsc_colocation", "rsc_ticket"),
+}
 
 
 def cibadmin(cluster: Cluster, call: Invocation) -> Answer:
@@ -96,7 +103,7 @@ def _create(cluster: Cluster, call: Invocation, piece: ET.Element | None) -> Ans
     section = cluster.cib.root.find(call.options.get("scope", ""))
     if piece is None or section is None:
         return Answer(code=USAGE, stderr="cibadmin: --create needs --scope and XML\n")
-    if piece.tag == section.tag:
+    if piece.tag not in _CHILDREN.get(section.tag, (piece.tag,)) or "id" not in piece.attrib:
         return _BAD_XML
     if _same(section, piece) is not None:
         return _exists(piece)

@@ -9,19 +9,17 @@ connection is being started, and a fence event says ``reboot`` whatever the devi
 from collections.abc import Mapping
 
 from hacli.lab.bmcs import Bmc
-from hacli.lab.chain import Chain, is_chain
+from hacli.lab.chain import Chain
 from hacli.lab.cib import CHAIN, RebootAction
 from hacli.lab.cib_template import new_cib
 from hacli.lab.cluster_facts import REMOTED, ClusterSettings, Operation, RemoteNode, Role
+from hacli.lab.connections import Connections, Loss
 from hacli.lab.fencer import HUMAN, FenceEvent, FenceOrder, Fencer, FenceStatus
 from hacli.lab.machines import Machine, Machines, Timeline
 from hacli.lab.operations import Operations
 
 CONTROLLER_CLIENT = "pacemaker-controld.68"
-_SPREAD_S = 3.7  # the nodes' monitors do not tick together
 _RETRY_S = 0.05
-_CLOSED_S = 0.2  # until a closed TCP connection is noticed (recorded)
-_SILENCE = frozenset({"crashed", "hung", "cut", "power-off"})
 
 
 class Cluster:
@@ -63,14 +61,15 @@ class Cluster:
         self.operations = Operations()
         self.fencer = Fencer(bmcs=bmcs, timeline=timeline, ended=self._fence_ended)
         self.chain = Chain(self, machines)
+        self.connections = Connections(self, machines)
         self.nodes = {
             name: RemoteNode(name=name, controller=self.controllers[index % len(self.controllers)])
             for index, name in enumerate(names)
         }
         self.changes = 1
         self.changed_at = timeline.now
-        for node in self.nodes.values():
-            self._begin_healthy(node)
+        for number, node in enumerate(self.nodes.values()):
+            self._begin_healthy(node, number)
         machines.on_change.append(self._machine_changed)
 
     @property
@@ -184,23 +183,33 @@ class Cluster:
     def chain_rests(self, node: RemoteNode) -> None:
         """Every service is as it is wanted; stop the connection, if that is wanted."""
         if self.cib.target_role(node.name) == "Stopped":
-            node.role = Role.STOPPED
             node.epoch += 1
             node.origin = "remote_node_down"
-            self._note(node, "stop")
+            self.connections.stop(node)
 
-    def _begin_healthy(self, node: RemoteNode) -> None:
+    def lost(self, node: RemoteNode) -> None:
+        """The connection to a node failed: fence the node, where fencing is on."""
+        if self.fencing_enabled:
+            self.must_fence(node)
+        else:
+            self._clear_node(node)
+            self.connections.plan(node)
+
+    def connected(self, node: RemoteNode) -> None:
+        """A node can be talked to: find out what runs there, and start the rest."""
+        node.node_fenced = 0
+        self.chain.probe(node)
+        self.chain.advance(node)
+
+    def _begin_healthy(self, node: RemoteNode, number: int) -> None:
         machine = self.machines[node.name]
         if machine.alive:
             for process in (REMOTED, *CHAIN):
                 self.machines.start_process(machine, process)
-            self._note(node, "start")
             for service in CHAIN:
                 started = Operation(task="start", at=self.timeline.now, exec_ms=30)
                 self.operations.done(node.name, service, started)
-            self._connected(node)
-            number = tuple(self.nodes).index(node.name)
-            node.connected_at -= number * _SPREAD_S % self.settings.monitor_s
+            self.connections.begin(node, number)
         for device in self.cib.devices_for(node.name):
             for task, interval in (("start", 0.0), ("monitor", 60.0)):
                 done = Operation(task=task, at=self.timeline.now, interval_s=interval, exec_ms=220)
@@ -208,85 +217,11 @@ class Cluster:
 
     def _machine_changed(self, machine: Machine, what: str) -> None:
         node = self.nodes.get(machine.name)
-        if node is None:
-            return
-        if what in _SILENCE:
-            self._watch_silence(node)
-        elif what == "booted":
-            self.machines.start_process(machine, REMOTED)
-        elif what == "joined":
-            node.silent_since = None
-            self._try_to_reach(node)
-        elif what == f"process-started:{REMOTED}":
-            self._remoted_started(node)
-        elif what == f"process-stopped:{REMOTED}":
-            self._closed(node)
-        elif what.startswith("process-stopped:") and is_chain(what.partition(":")[2]):
-            self.chain.died(node, what.partition(":")[2])
-
-    def _remoted_started(self, node: RemoteNode) -> None:
-        node.silent_since = None
-        if node.connected:
-            self._closed(node)  # the machine was rebooted before anybody noticed
-        else:
-            self._try_to_reach(node)
-
-    def _watch_silence(self, node: RemoteNode) -> None:
-        """The connection says nothing from now on; only its monitor will find out."""
-        if node.silent_since is not None or not node.connected:
-            return
-        node.silent_since = self.timeline.now
-        since, interval = self.timeline.now - node.connected_at, self.settings.monitor_s
-        due = interval - since % interval + self.settings.monitor_timeout_s
-        epoch = node.epoch
-
-        def give_up() -> None:
-            if node.silent_since is None or epoch != node.epoch:
-                return
-            if self.manages(node):
-                self._lost(node, "Remote executor did not respond", status="Timed Out")
-            else:
-                self.timeline.after(self.settings.monitor_s, give_up)
-
-        self.timeline.after(due, give_up)
-
-    def _closed(self, node: RemoteNode) -> None:
-        """The other side closed the connection."""
-        epoch = node.epoch
-
-        def notice() -> None:
-            if epoch == node.epoch and node.connected and self.manages(node):
-                self._lost(node, "Lost connection to remote executor", status="Error")
-
-        self.timeline.after(_CLOSED_S, notice)
-
-    def _lost(self, node: RemoteNode, reason: str, *, status: str) -> None:
-        self._connection_failed(node, reason, status=status)
-        if self.fencing_enabled:
-            node.unclean = True
-            self._request_fences()
-        else:
-            self._clear_node(node)
-            self._plan_connection(node)
-
-    def _connection_failed(self, node: RemoteNode, reason: str, *, status: str) -> None:
-        now = self.timeline.now
-        operation = Operation(
-            task="monitor",
-            at=now,
-            interval_s=self.settings.monitor_s,
-            rc=1,
-            status=status,
-            exit_reason=reason,
-        )
-        self.operations.failed(node.controller, node.name, operation)
-        node.failed = True
-        node.lost_at = now
-        node.epoch += 1
-        node.origin = "remote_node_down"
-        for service in node.services.values():
-            if service.role in (Role.STARTING, Role.STOPPING):
-                service.role = Role.STARTED
+        process = what.partition(":")[2]
+        if node is not None and what.startswith("process-stopped:") and process in CHAIN:
+            self.chain.died(node, process)
+        elif node is not None:
+            self.connections.machine_changed(node, what)
 
     def _request_fences(self) -> None:
         """Begin to fence what is unclean: one node after the other, unless told otherwise."""
@@ -305,8 +240,7 @@ class Cluster:
     def _fence_unclean(self, node: RemoteNode) -> None:
         node.fencing = True
         if node.failed:
-            node.role = Role.STOPPED
-            self._note(node, "stop")
+            self.connections.stop(node)
         if self.cib.devices_for(node.name):
             self.fencer.order(
                 node.name,
@@ -355,16 +289,15 @@ class Cluster:
     def _fenced(self, node: RemoteNode) -> None:
         """The fencer says that the node is down: nothing runs there any more."""
         if node.connected:
-            self._connection_failed(node, "Lost connection to remote executor", status="Error")
-            node.role = Role.STOPPED
-            self._note(node, "stop")
+            self.connections.fail(node, Loss.CLOSED)
+            self.connections.stop(node)
         node.unclean = node.fencing = False
         node.fence_failures = 0
         node.retry_fence_at = 0.0
         node.node_fenced = int(self.timeline.now)
         node.origin = "send_stonith_update"
         self._clear_node(node)
-        self._plan_connection(node)
+        self.connections.plan(node)
 
     def _clear_node(self, node: RemoteNode) -> None:
         if node.role is not Role.STARTING:
@@ -373,68 +306,6 @@ class Cluster:
         for service in node.services.values():
             service.role = Role.STOPPED
             service.failed = service.start_failed = service.restart = False
-
-    def _plan_connection(self, node: RemoteNode) -> None:
-        """Start the connection again, at the earliest ``reconnect_interval`` after its failure."""
-        wait = node.lost_at + self.settings.reconnect_s - self.timeline.now
-        self.timeline.after(max(wait, 0.05), lambda: self._start_connection(node))
-
-    def _start_connection(self, node: RemoteNode) -> None:
-        wanted = self.cib.target_role(node.name) != "Stopped"
-        if node.role is not Role.STOPPED or node.unclean or not wanted or not self.manages(node):
-            return
-        if self.timeline.now < node.lost_at + self.settings.reconnect_s and node.failed:
-            return
-        node.role = Role.STARTING
-        node.failed = False
-        node.epoch += 1
-        self.operations.clear_failure(node.controller, node.name)
-        epoch = node.epoch
-
-        def give_up() -> None:
-            if epoch == node.epoch and node.role is Role.STARTING:
-                self._connection_not_started(node)
-
-        self.timeline.after(self.settings.connect_timeout_s, give_up)
-        self._try_to_reach(node)
-
-    def _connection_not_started(self, node: RemoteNode) -> None:
-        node.role = Role.STOPPED
-        node.failed = True
-        node.lost_at = self.timeline.now
-        failure = Operation(task="start", at=self.timeline.now, rc=1, status="Timed Out")
-        self.operations.failed(node.controller, node.name, failure)
-        self._plan_connection(node)
-
-    def _try_to_reach(self, node: RemoteNode) -> None:
-        epoch = node.epoch
-
-        def look() -> None:
-            machine = self.machines[node.name]
-            reached = machine.answers and REMOTED in machine.processes
-            if reached and epoch == node.epoch and node.role is Role.STARTING:
-                self._note(node, "start")
-                self._connected(node)
-
-        if node.role is Role.STARTING:
-            self.timeline.after(0.5, look)
-
-    def _connected(self, node: RemoteNode) -> None:
-        node.role = Role.STARTED
-        node.failed = False
-        node.silent_since = None
-        node.connected_at = self.timeline.now
-        node.epoch += 1
-        node.node_fenced = 0
-        node.origin = "do_update_resource"
-        self._note(node, "monitor")
-        self.chain.probe(node)
-        self.chain.advance(node)
-
-    def _note(self, node: RemoteNode, task: str) -> None:
-        interval = self.settings.monitor_s if task == "monitor" else 0.0
-        operation = Operation(task=task, at=self.timeline.now, interval_s=interval)
-        self.operations.done(node.controller, node.name, operation)
 
     def _reconsider_all(self) -> None:
         for node in self.nodes.values():
@@ -448,5 +319,5 @@ class Cluster:
             if service.role is Role.STARTED and name not in self.machines[node.name].processes:
                 self.chain.died(node, name)
         self.chain.advance(node)
-        self._start_connection(node)
+        self.connections.start(node)
         self._request_fences()

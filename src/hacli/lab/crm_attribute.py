@@ -1,7 +1,7 @@
 """``crm_attribute`` of the lab: permanent node attributes, with the real tool's texts and codes."""
 
 from hacli.lab.cluster import Cluster
-from hacli.lab.crm_mon import finish, result
+from hacli.lab.result_xml import finish, result
 from hacli.lab.tool import DISCONNECT, NO_SUCH, OK, USAGE, Answer, Invocation
 from hacli.lab.xml_text import attach, xml_text
 
@@ -14,7 +14,7 @@ SPEC = {
     "l": "lifetime=",
     "q": "quiet",
     "V": "verbose",
-    "o": "output-as=",
+    "output": "output-as=",
 }
 _MESSAGES = {OK: "OK", NO_SUCH: "No such object", DISCONNECT: "Not connected", USAGE: "Usage"}
 

@@ -14,8 +14,8 @@ SPEC = {
     "V": "verbose",
     "f": "force",
     "q": "quiet",
-    "o": "output-as=",
-    "!": "restart",
+    "output": "output-as=",
+    "restart": "restart",
 }
 _DEFAULT_TIMEOUT_S = 60.0
 

@@ -137,23 +137,28 @@ class Fencer:
 
     def _begin(self, order: FenceOrder) -> None:
         order.begun_at = self._timeline.now
+        late = f"Fence agent did not complete within {order.timeout_s:g}s"
+        self._after(order, order.timeout_s, lambda: self._end(order, FenceStatus.FAILED, late))
         self._ask(order, lambda state: self._act(order, state))
+
+    def _after(self, order: FenceOrder, seconds: float, action: Callable[[], None]) -> None:
+        """Take the order's next step; none is taken once the order has ended."""
+        self._timeline.after(seconds, lambda: action() if order.result is None else None)
 
     def _ask(self, order: FenceOrder, then: Callable[[PowerReading], None]) -> None:
         """Read the power state, however long the BMC takes, and go on with it."""
         bmc = self._bmcs[order.target]
-        silent_for = self._elapsed(order)
-        if bmc.silent and silent_for >= min(_SILENT_S, order.timeout_s):
-            order.silent = True
-            self._end(
-                order, FenceStatus.FAILED, self._late(order) if self._is_late(order) else None
-            )
+        begun = self._timeline.now if order.begun_at is None else order.begun_at
+        order.silent = bmc.silent
+        if bmc.silent and self._timeline.now - begun >= _SILENT_S:
+            self._end(order, FenceStatus.FAILED)
         elif bmc.silent:
-            self._timeline.after(_POLL_S, lambda: self._ask(order, then))
+            self._after(order, _POLL_S, lambda: self._ask(order, then))
         elif bmc.denied:
-            self._timeline.after(_REFUSED_S, lambda: self._end(order, FenceStatus.FAILED))
+            self._after(order, _REFUSED_S, lambda: self._end(order, FenceStatus.FAILED))
         else:
-            self._timeline.after(_CALL_S + bmc.delay_s, lambda: then(bmc.power_state()))
+            answer = _CALL_S + bmc.delay_s
+            self._after(order, answer, lambda: then(bmc.power_state()))
 
     def _act(self, order: FenceOrder, state: PowerReading) -> None:
         if order.power == "on" or (order.power == "reboot" and state is PowerReading.OFF):
@@ -170,16 +175,14 @@ class Fencer:
 
         def send() -> None:
             power(bmc)
-            self._timeline.after(_POWER_WAIT_S, then)
+            self._after(order, _POWER_WAIT_S, then)
 
-        self._timeline.after(_CALL_S + bmc.delay_s, send)
+        self._after(order, _CALL_S + bmc.delay_s, send)
 
     def _wait_for_off(self, order: FenceOrder) -> None:
         def read(state: PowerReading) -> None:
-            if self._is_late(order):
-                self._end(order, FenceStatus.FAILED, self._late(order))
-            elif state is PowerReading.ON:
-                self._timeline.after(_POLL_S, lambda: self._ask(order, read))
+            if state is PowerReading.ON:
+                self._after(order, _POLL_S, lambda: self._ask(order, read))
             elif order.power == "reboot":
                 self._switch_on(order, state)
             else:
@@ -193,15 +196,6 @@ class Fencer:
             self._end(order, FenceStatus.SUCCESS)
         else:
             self._order(order, Bmc.order_on, lambda: self._end(order, FenceStatus.SUCCESS))
-
-    def _elapsed(self, order: FenceOrder) -> float:
-        return 0.0 if order.begun_at is None else self._timeline.now - order.begun_at
-
-    def _is_late(self, order: FenceOrder) -> bool:
-        return self._elapsed(order) >= order.timeout_s
-
-    def _late(self, order: FenceOrder) -> str:
-        return f"Fence agent did not complete within {order.timeout_s:g}s"
 
     def _end(self, order: FenceOrder, status: FenceStatus, reason: str | None = None) -> None:
         event = order.event(

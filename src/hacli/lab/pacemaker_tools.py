@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from hacli.errors import UsageError
 from hacli.lab import cibadmin, crm_attribute, crm_resource, stonith_admin
 from hacli.lab.cluster import Cluster
-from hacli.lab.crm_mon import crm_mon, finish, result
+from hacli.lab.crm_mon import crm_mon
+from hacli.lab.result_xml import finish, result
 from hacli.lab.tool import DISCONNECT, USAGE, Answer, Invocation, Reply, invocation
 from hacli.lab.xml_text import xml_text
 
+_VERSION = "Pacemaker {}\nWritten by Andrew Beekhof and the Pacemaker project contributors\n"
 _CRM_MON = {
     "1": "one-shot",
     "r": "inactive",
@@ -23,7 +25,7 @@ _CRM_MON = {
     "I": "include=",
     "U": "exclude=",
     "Q": "quiet",
-    "O": "output-as=",
+    "output": "output-as=",
 }
 
 
@@ -33,6 +35,8 @@ def run_tool(cluster: Cluster, argv: tuple[str, ...], stdin: str) -> Reply:
     if tool is None:
         name = argv[0] if argv else ""
         return Answer(code=127, stderr=f"{name}: command not found\n")
+    if argv[1:] in (("--version",), ("-$",)):
+        return Answer(stdout=_VERSION.format(cluster.settings.release.value))
     spec, answer = tool
     try:
         call = invocation(argv, stdin, spec)

@@ -7,8 +7,8 @@ client cancels nothing: the order is the fencer's.
 import xml.etree.ElementTree as ET
 
 from hacli.lab.cluster import Cluster
-from hacli.lab.crm_mon import ctime, fence_event, finish, reshaped, result
 from hacli.lab.fencer import FenceEvent, FenceOrder, FenceStatus
+from hacli.lab.result_xml import ctime, fence_event, finish, reshaped, result
 from hacli.lab.tool import DISCONNECT, ERROR, NO_SUCH, OK, TIMEOUT, USAGE, Answer, Invocation, Reply
 from hacli.lab.xml_text import attach, xml_text
 
@@ -29,7 +29,7 @@ SPEC = {
     "c": "cleanup",
     "V": "verbose",
     "q": "quiet",
-    "o": "output-as=",
+    "output": "output-as=",
 }
 _ACTIONS = {"fence": "off", "reboot": "reboot", "unfence": "on"}
 _DEFAULT_TIMEOUT_S = 120.0

@@ -49,20 +49,22 @@ def invocation(argv: tuple[str, ...], stdin: str, spec: Mapping[str, str]) -> In
     Args:
         argv: The program's name and its words.
         stdin: What was piped in.
-        spec: Short option to long one; a long one that takes a value ends in ``=``.
+        spec: Short option (or any longer word, where there is none) to long option; a long one
+            that takes a value ends in ``=``.
 
     Raises:
         UsageError: A word that the tool does not know.
     """
-    shorts = "".join(short + (":" if name.endswith("=") else "") for short, name in spec.items())
+    short = {key: name for key, name in spec.items() if len(key) == 1}
+    shorts = "".join(key + (":" if name.endswith("=") else "") for key, name in short.items())
     try:
         found, rest = getopt.gnu_getopt(list(argv[1:]), shorts, list(spec.values()))
     except getopt.GetoptError as error:
         raise UsageError(f"{argv[0]}: {error}") from error
     if rest:
         raise UsageError(f"{argv[0]}: unknown word {rest[0]}")
-    long = {short: name.rstrip("=") for short, name in spec.items()}
     options = {
-        name[2:] if name.startswith("--") else long[name[1:]]: value for name, value in found
+        name[2:] if name.startswith("--") else short[name[1:]].rstrip("="): value
+        for name, value in found
     }
     return Invocation(program=argv[0], options=options, stdin=stdin, request=" ".join(argv))
