@@ -89,6 +89,21 @@ def test_a_view_that_cannot_be_read_is_an_error(
     script.finish()
 
 
+def test_a_view_whose_cib_cannot_be_read_is_an_error() -> None:
+    """crm_mon alone does not know node_fenced, devices, levels or attributes."""
+    cluster, script = pacemaker(
+        (
+            Call(command=CRM_MON, stdout=recording("01").crm_mon),
+            Call(command=CIB, exit_code=102, stderr="Init failed\n"),
+        )
+    )
+
+    with pytest.raises(Unreachable, match="cibadmin: not connected"):
+        cluster.read_view()
+
+    script.finish()
+
+
 def test_an_exit_code_of_0_without_nodes_is_no_cluster_without_nodes() -> None:
     """crm_mon of a missing CIB_file exits 0 and writes errors (lab-recorded)."""
     answer = (

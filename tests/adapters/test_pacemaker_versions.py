@@ -14,8 +14,8 @@ def as_2_0_3(text: str) -> str:
     root.set("api-version", "2.0")
     for element in root.iter():
         for later in (
-            *("health", "feature_set", "mixed_version", "exit-reason", "maintenance-none"),
-            *("stonith-timeout-ms", "priority-fencing-delay-ms", "locked_to", "description"),
+            *("health", "feature_set", "mixed_version", "exit-reason", "disabled"),
+            *("stonith-timeout-ms", "priority-fencing-delay-ms", "stop-all-resources", "locked_to"),
         ):
             element.attrib.pop(later, None)
         agent = element.get("resource_agent", "")

@@ -5,7 +5,7 @@ Exit codes are ``include/crm/common/results.h`` (facts C.1); commands were tried
 
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 from typing import Protocol
 
 from hacli.adapters.pacemaker.cib import Cib, parse_membership, parse_node_state
@@ -13,7 +13,14 @@ from hacli.adapters.pacemaker.crm_mon import CrmMon
 from hacli.adapters.pacemaker.view import join_view
 from hacli.adapters.process import Completed, TimeLimitPassed
 from hacli.domain.cluster import ClusterView, NodeState
-from hacli.errors import NotPermitted, SourceError, Unreachable, Unreadable, UsageError
+from hacli.errors import (
+    HacliError,
+    NotPermitted,
+    SourceError,
+    Unreachable,
+    Unreadable,
+    UsageError,
+)
 from hacli.ports import FenceAnswer, FenceResult
 
 NOT_PERMITTED = 4
@@ -146,9 +153,27 @@ class Pacemaker:
         self._order("crm_resource", *words, *limit, timeout_s=timeout_s)
 
     def _ask_together(self, first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
-        with ThreadPoolExecutor(max_workers=2) as workers:
-            answers = [workers.submit(self._ask, *argv) for argv in (first, second)]
-            return answers[0].result(), answers[1].result()
+        """Both answers, or the first error.
+
+        The thread is a daemon, unlike those of an executor: it does not hold up the end of a run
+        that was interrupted.
+        """
+        beside: list[str | HacliError] = []
+        thread = Thread(target=lambda: beside.append(self._attempt(first)), daemon=True)
+        thread.start()
+        here = self._attempt(second)
+        thread.join()
+        (there,) = beside
+        for answer in (there, here):
+            if isinstance(answer, HacliError):
+                raise answer
+        return str(there), str(here)
+
+    def _attempt(self, argv: Sequence[str]) -> str | HacliError:
+        try:
+            return self._ask(*argv)
+        except HacliError as error:
+            return error
 
     def _ask(self, *argv: str) -> str:
         completed = self._run(*argv)
