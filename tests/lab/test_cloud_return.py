@@ -243,3 +243,44 @@ def test_a_switched_live_migration_is_evacuated_into_a_second_copy(world: NovaWo
     world.pass_time(10)
 
     assert world.machines.running_on(server.id) == ("compute-1", "compute-2")
+
+
+def test_a_live_migration_to_a_host_that_died_is_given_up(world: NovaWorld) -> None:
+    """The guest stays where it is."""
+    server = world.cloud.add_server("a", "compute-3")
+    migration = world.cloud.moves.begin_live(server, dest="compute-1", seconds=5)
+    world.machines.crash(world.machines["compute-1"])
+
+    world.pass_time(6)
+
+    assert migration.status is MigrationStatus.ERROR
+    assert world.brief(server) == ("ACTIVE", "active", None, 1, "compute-3")
+    assert world.machines.running_on(server.id) == ("compute-3",)
+
+
+def test_the_power_sync_stops_a_guest_that_should_not_run(world: NovaWorld) -> None:
+    """A SHUTOFF server whose guest somebody started behind Nova's back."""
+    server = world.cloud.add_server("a", "compute-3", state=VmState.STOPPED, running=True)
+
+    world.pass_time(600)
+
+    assert world.machines.running_on(server.id) == ()
+
+
+def test_a_message_that_came_during_the_start_is_taken_after_it(world: NovaWorld) -> None:
+    """A nova-compute listens only when its clean-up is done."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.lose("compute-3")
+    world.lose("compute-1")
+    world.machines.crash(world.machines["compute-2"])
+    world.bring_back("compute-1")
+    world.put_service("compute-1", {"forced_down": False})
+    world.pass_time(1)
+
+    world.evacuate(server, version="2.29", host="compute-1", force=True)
+    world.pass_time(1.5)
+    early = world.migrations(server)
+    world.pass_time(10)
+
+    assert early == [("accepted", "compute-1")]
+    assert world.migrations(server) == [("done", "compute-1")]

@@ -308,3 +308,27 @@ def test_a_wrong_name_is_not_found(
     answer = world.ask("PUT", f"/os-services/{action}", version=version, body=body)
 
     assert (answer.status, _words(answer)) == (404, words)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"nosuch": 1},
+        {"status": "gone"},
+        {"forced_down": "maybe"},
+        {"status": "disabled", "disabled_reason": ""},
+        {"status": "disabled", "disabled_reason": "x" * 256},
+        {"disabled_reason": "alone"},
+    ],
+    ids="-".join,
+)
+def test_a_body_that_breaks_the_schema_is_refused(
+    world: NovaWorld, body: dict[str, object]
+) -> None:
+    """400, and nothing is written."""
+    before = _state(world, "compute-3")
+
+    answer = world.put_service("compute-3", body)
+
+    assert (answer.status, _state(world, "compute-3")) == (400, before)
+    assert not _service(world, "compute-3").disabled

@@ -507,3 +507,122 @@ def test_the_date_of_an_answer_is_the_time_of_the_region(world: NovaWorld) -> No
     answer = world.ask("GET", "/os-services")
 
     assert answer.headers["Date"] == "Sun, 22 Nov 2026 05:06:50 GMT"
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "answered"),
+    [
+        ("compute latest", 200, "2.104"),
+        ("compute 2.105", 406, "2.105"),
+        ("compute 2.0", 406, "2.0"),
+        ("compute two", 400, "two"),
+        ("volume 3.70", 200, "2.1"),
+    ],
+)
+def test_a_microversion_is_granted_or_refused(
+    world: NovaWorld, word: str, status: int, answered: str
+) -> None:
+    """latest is the maximum; beyond it 406, no number 400, another service's word is nobody's."""
+    request = world.request("GET", "/os-services", headers={"openstack-api-version": word})
+
+    answer = world.api.handle(request)
+
+    assert answer.status == status
+    assert answer.headers["OpenStack-API-Version"] == f"compute {answered}"
+
+
+def test_the_version_document_names_the_range(world: NovaWorld) -> None:
+    """As keystoneauth's discovery reads it."""
+    body = world.api.handle(world.request("GET", "/", headers={})).body
+
+    assert body is not None
+    version = body["version"]
+    assert isinstance(version, dict)
+    assert (version["min_version"], version["version"], version["status"]) == (
+        "2.1",
+        "2.104",
+        "CURRENT",
+    )
+
+
+@pytest.mark.parametrize(("version", "status"), [("2.68", 500), ("2.69", 200)])
+def test_one_server_of_a_down_cell(world: NovaWorld, version: str, status: int) -> None:
+    """A partial record from 2.69, an error of the API before."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.cloud.tables.down_cell.add("compute-3")
+
+    answer = world.ask("GET", f"/servers/{server.id}", version=version)
+
+    assert answer.status == status
+    if status == 200:
+        assert answer.body is not None
+        shown = answer.body["server"]
+        assert isinstance(shown, dict)
+        assert sorted(shown) == ["created", "id", "links", "status", "tenant_id"]
+
+
+def test_an_action_is_found_by_its_request_only(world: NovaWorld) -> None:
+    """404 for a request that did nothing to this server."""
+    server = world.cloud.add_server("a", "compute-1")
+
+    answer = world.ask("GET", f"/servers/{server.id}/os-instance-actions/req-nosuch")
+
+    assert answer.status == 404
+
+
+def test_migrations_after_an_unknown_marker_are_refused(world: NovaWorld) -> None:
+    """400."""
+    assert world.ask("GET", "/os-migrations?marker=nosuch").status == 400
+
+
+def test_a_running_live_migration_has_links(world: NovaWorld) -> None:
+    """As long as it may be aborted; servers of it read MIGRATING."""
+    server = world.cloud.add_server("a", "compute-1")
+    world.cloud.moves.begin_live(server, dest="compute-2")
+
+    body = world.ask("GET", "/os-migrations").body
+
+    assert body is not None
+    rows = body["migrations"]
+    assert isinstance(rows, list)
+    assert [(row["status"], row["migration_type"], "links" in row) for row in rows] == [
+        ("running", "live-migration", True)
+    ]
+    assert world.brief(server)[0] == "MIGRATING"
+
+
+def test_groups_of_other_projects_are_hidden(world: NovaWorld) -> None:
+    """Also from all_projects of somebody without the role."""
+    world.cloud.add_group("apart", "anti-affinity")
+
+    body = world.ask("GET", "/os-server-groups?all_projects=1", caller=_USER).body
+
+    assert body == {"server_groups": []}
+
+
+def test_a_hard_reboot_is_refused_in_mid_rebuild(world: NovaWorld) -> None:
+    """409 that names the task."""
+    server = world.cloud.add_server("a", "compute-1", task="rebuilding")
+
+    body: dict[str, object] = {"reboot": {"type": "HARD"}}
+    answer = world.ask("POST", f"/servers/{server.id}/action", body=body)
+
+    words = f"Cannot 'reboot' instance {server.id} while it is in task_state rebuilding"
+    assert (answer.status, _message(answer)) == (409, words)
+
+
+def test_a_reboot_on_a_dead_host_waits_for_its_nova_compute(world: NovaWorld) -> None:
+    """The message lies in the queue; the guest starts once the daemon is back, one time."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.machines.crash(world.machines["compute-3"])
+    body: dict[str, object] = {"reboot": {"type": "HARD"}}
+    world.ask("POST", f"/servers/{server.id}/action", body=body)
+    world.pass_time(100)
+    waiting = (world.brief(server)[0], world.machines.running_on(server.id))
+
+    world.bring_back("compute-3")
+    world.pass_time(10)
+
+    assert waiting == ("HARD_REBOOT", ())
+    assert world.brief(server)[0] == "ACTIVE"
+    assert world.machines.running_on(server.id) == ("compute-3",)

@@ -222,6 +222,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
     for command in (
         FailSpawns(host="compute-1", on=False),
         FailSpawns(host="compute-2", on=False, after_start=True),
+        StickEvacuation(server=server.id, at=None),
         SetConductor(alive=True),
         SetCell(host="compute-1", down=False),
         SetBackend(backend="lab@fake", up=True),
@@ -242,11 +243,12 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
     left = (
         faults.spawn_fails,
         faults.fails_after_spawn,
+        set(faults.stuck),
         cloud.tables.down_cell,
         cloud.tables.dead_backends,
         cloud.tables.shared_storage,
     )
-    assert left == (set(), set(), set(), set(), set())
+    assert left == (set(), set(), set(), set(), set(), set())
     assert cloud.computes.conductor_alive
 
 

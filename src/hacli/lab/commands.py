@@ -117,14 +117,20 @@ class FailSpawns:
 
 @dataclass(frozen=True, kw_only=True)
 class StickEvacuation:
-    """The server's next evacuations stay ``accepted`` or ``pre-migrating`` for ever."""
+    """The server's next evacuations stay ``accepted`` or ``pre-migrating`` for ever.
+
+    ``at=None`` lets its later ones pass again.
+    """
 
     server: str
-    at: MigrationStatus = MigrationStatus.PRE_MIGRATING
+    at: MigrationStatus | None = MigrationStatus.PRE_MIGRATING
 
     def apply_to(self, region: Region) -> None:
         """From now on; one that runs is not touched."""
-        region.cloud.evacuations.faults.stuck[self.server] = self.at
+        stuck = region.cloud.evacuations.faults.stuck
+        stuck.pop(self.server, None)
+        if self.at is not None:
+            stuck[self.server] = self.at
 
 
 @dataclass(frozen=True, kw_only=True)
