@@ -42,11 +42,12 @@ def test_a_server_arrives_in_the_state_that_nova_gives_it(
 
 
 @pytest.mark.parametrize(
-    ("gap", "end", "migrations", "running_on"),
+    ("gap", "end", "actual", "migrations", "running_on"),
     [
         pytest.param(
             0.0,
             ("ERROR", "error", None, 1, "compute-3"),
+            "'rebuilding'",
             [("accepted", None), ("failed", "compute-2")],
             ("compute-1",),
             id="at-once",
@@ -54,6 +55,7 @@ def test_a_server_arrives_in_the_state_that_nova_gives_it(
         pytest.param(
             0.5,
             ("ERROR", "error", None, 1, "compute-3"),
+            "'rebuilding'",
             [("failed", "compute-2"), ("failed", "compute-1")],
             ("compute-1",),
             id="half-a-second",
@@ -61,6 +63,7 @@ def test_a_server_arrives_in_the_state_that_nova_gives_it(
         pytest.param(
             1.5,
             ("ERROR", "error", None, 1, "compute-1"),
+            "None",
             [("failed", "compute-2"), ("done", "compute-1")],
             ("compute-1", "compute-2"),
             id="while-spawning",
@@ -71,6 +74,7 @@ def test_two_requests_for_one_server_race(
     world: NovaWorld,
     gap: float,
     end: tuple[object, ...],
+    actual: str,
     migrations: list[tuple[str, str | None]],
     running_on: tuple[str, ...],
 ) -> None:
@@ -85,8 +89,27 @@ def test_two_requests_for_one_server_race(
 
     assert (first.status, second.status) == (200, 200)
     assert world.brief(server) == end
+    assert server.fault is not None
+    assert server.fault.message == (
+        f"Conflict updating instance {server.id}. "
+        "Expected: {'task_state': ['rebuild_spawning']}. "
+        f"Actual: {{'task_state': {actual}}}"
+    )
     assert world.migrations(server) == migrations
     assert world.machines.running_on(server.id) == running_on
+
+
+def test_a_lost_race_leaves_the_task_of_the_loser(world: NovaWorld) -> None:
+    """In between, the server reads REBUILD with vm_state error, as recorded."""
+    server = world.cloud.add_server("a", "compute-3", volume=False)
+    world.lose("compute-3")
+    world.evacuate(server)
+    world.pass_time(0.5)
+    world.evacuate(server)
+
+    world.pass_time(2)
+
+    assert world.brief(server) == ("REBUILD", "error", "rebuilding", 0, "compute-3")
 
 
 def _record_of_double(gap: float) -> set[tuple[object, ...]]:

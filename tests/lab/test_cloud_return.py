@@ -231,6 +231,8 @@ def test_a_live_migration_that_is_let_end_moves_the_guest_once(world: NovaWorld)
     assert world.brief(server) == ("ACTIVE", "active", None, 1, "compute-1")
     assert world.machines.running_on(server.id) == ("compute-1",)
     assert world.machines["compute-1"].guests[server.id].disk == server.disk
+    allocations = world.cloud.tables.allocations
+    assert [host for host, held in allocations.items() if server.id in held] == ["compute-1"]
 
 
 def test_a_switched_live_migration_is_evacuated_into_a_second_copy(world: NovaWorld) -> None:

@@ -124,3 +124,17 @@ def test_a_dead_cinder_backend_fails_the_rebuild(world: NovaWorld) -> None:
 
     assert _evacuated(world, server) == ["ERROR"]
     assert [a.host for a in world.cloud.tables.attachments_of(server.id)] == ["compute-3"]
+
+
+def test_the_source_is_never_chosen_although_it_is_called_up_again() -> None:
+    """Force-up right after the request: Nova still leaves the source out."""
+    world = nova_world(2)
+    server = world.cloud.add_server("a", "compute-2")
+    world.cloud.add_server("ballast", "compute-1", flavor=_BIG)
+    world.lose("compute-2")
+    world.evacuate(server)
+    world.put_service("compute-2", {"forced_down": False})
+
+    world.pass_time(10)
+
+    assert world.brief(server)[4] == "compute-1"

@@ -99,7 +99,7 @@ class Region:
         return tuple(self._truth_of(server, holders[server]) for server in self.cloud.origins)
 
     def _truth_of(self, server: str, holders: list[Machine]) -> ServerTruth:
-        running = [m for m in holders if m.alive and m.guests[server].running]
+        running = [m for m in holders if m.guests[server].running]
         origin = self.cloud.origins[server]
         return ServerTruth(
             id=server,
