@@ -234,6 +234,38 @@ def test_the_exit_code_of_the_command_is_no_failure_of_the_prefix() -> None:
     assert commands.run(("sh", "-c", "exit 102"), timeout_s=10).exit_code == 102
 
 
+def misplaced(folder: Path, *, then: str) -> CommandRunner:
+    """This machine has the tools and no cluster (102); the ssh to the next one ends as told."""
+    ssh = program(folder, "ssh", then)
+    environment = {"PATH": os.environ["PATH"]}
+    return CommandRunner((HERE, (ssh, "ctl")), environment=environment, wrong_place=(102,))
+
+
+def test_a_command_in_the_wrong_place_is_tried_in_the_next(tmp_path: Path) -> None:
+    """Reads and orders alike: exit 102 says that nothing was done."""
+    argv = ("sh", "-c", "exit 102")
+
+    assert misplaced(tmp_path, then="exit 0").run(argv, timeout_s=10).exit_code == 0
+    assert misplaced(tmp_path, then="exit 0").run_once(argv, timeout_s=10).exit_code == 0
+
+
+def test_an_order_in_the_wrong_place_leaves_less_time_for_the_next(tmp_path: Path) -> None:
+    """stonith_admin takes 18 s to find no cluster; the limit holds for all prefixes together."""
+    argv = ("sh", "-c", "sleep 0.3; exit 102")
+
+    with pytest.raises(TimeLimitPassed, match="no answer within 0 s"):
+        misplaced(tmp_path, then="sleep 60").run_once(argv, timeout_s=0.6)
+
+
+@pytest.mark.parametrize("then", ["exit 102", "exit 127"], ids=["nor there", "no tools there"])
+def test_the_wrong_place_is_an_answer_when_there_is_no_better(tmp_path: Path, then: str) -> None:
+    """The caller then knows that the tools ran and found no cluster."""
+    argv = ("sh", "-c", "exit 102")
+
+    assert misplaced(tmp_path, then=then).run(argv, timeout_s=10).exit_code == 102
+    assert misplaced(tmp_path, then=then).run_once(argv, timeout_s=10).exit_code == 102
+
+
 def test_without_any_usable_prefix_the_error_says_why_for_each(tmp_path: Path) -> None:
     """The operator sees each machine that was tried."""
     dead = program(tmp_path, "ssh", "echo 'Host key verification failed.' >&2; exit 255")

@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -58,11 +58,19 @@ class CommandRunner:
         environment: Where PATH, HOME and SSH_AUTH_SOCK are taken from. Children get nothing else
             but ``LC_ALL=C`` and ``TZ=UTC``: no secrets, and no ``CIB_file`` that would make
             Pacemaker's tools show a file in place of the cluster.
+        wrong_place: Exit codes with which a command says that it did nothing because it was run
+            in the wrong place, such as 102 (no cluster here) of Pacemaker's tools: the next prefix
+            is tried, and this answer is given when no other prefix has one.
     """
 
     def __init__(
-        self, prefixes: Sequence[Sequence[str]], *, environment: Mapping[str, str] = os.environ
+        self,
+        prefixes: Sequence[Sequence[str]],
+        *,
+        environment: Mapping[str, str] = os.environ,
+        wrong_place: Collection[int] = (),
     ) -> None:
+        self._wrong_place = frozenset(wrong_place)
         self._prefixes = tuple(tuple(prefix) for prefix in prefixes)
         self._environment = _environment_of_children(environment)
         self._proven: tuple[str, ...] | None = None
@@ -81,6 +89,7 @@ class CommandRunner:
         """
         deadline = time.monotonic() + timeout_s
         refusals: list[str] = []
+        astray: Completed | None = None
         candidates = self._candidates()
         for tried, prefix in enumerate(candidates):
             share = 1 if prefix == self._proven else len(candidates) - tried
@@ -90,12 +99,16 @@ class CommandRunner:
             except Unreachable as unusable:
                 refusals.append(unusable.why)
             else:
-                refusal = _refusal(prefix, completed)
-                if refusal is None:
+                if completed.exit_code in self._wrong_place:
+                    astray = completed
+                elif refusal := _refusal(prefix, completed):
+                    refusals.append(refusal)
+                else:
                     self._proven = prefix
                     return completed
-                refusals.append(refusal)
             self._proven = None
+        if astray is not None:
+            return astray
         raise Unreachable(source=argv[0], why="; ".join(refusals))
 
     def run_once(
@@ -111,16 +124,26 @@ class CommandRunner:
             TimeLimitPassed: It was started and did not end in time; killing it takes nothing back.
             Unreadable: It wrote more than ``MAX_OUTPUT_BYTES``; the order was given.
         """
+        deadline = time.monotonic() + timeout_s
         refusals: list[str] = []
+        astray: Completed | None = None
         for prefix in self._candidates():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                break
             try:
-                completed = self._start(prefix, argv, timeout_s=timeout_s, stdin=stdin)
+                completed = self._start(prefix, argv, timeout_s=remaining, stdin=stdin)
             except NotStarted as unusable:
                 refusals.append(unusable.why)
                 continue
-            if not (prefix and completed.exit_code in NOT_FOUND):
+            if completed.exit_code in self._wrong_place:
+                astray = completed
+            elif prefix and completed.exit_code in NOT_FOUND:
+                refusals.append(_words(prefix, completed))
+            else:
                 return completed
-            refusals.append(_words(prefix, completed))
+        if astray is not None:
+            return astray
         raise NotStarted(source=argv[0], why="; ".join(refusals))
 
     def _candidates(self) -> tuple[tuple[str, ...], ...]:
