@@ -73,6 +73,7 @@ class Line:
     aliases: Mapping[str, str]  # machine -> its name in Nova, where they differ
     roles: tuple[str, ...] = ("admin", "member")
     faults: list[WireFault] = field(default_factory=list)
+    hides: str | None = None  # a host whose servers no list shows
     carried: local = field(default_factory=local)  # the evidence of the call on this thread
 
     def fault(self, method: str, path: str) -> Wire | None:
@@ -145,6 +146,8 @@ class _Client:
             )
         )
         line.log.add(replace(call, status=response.status))
+        if path == "servers/detail" and query.get("host") == line.hides is not None:
+            return replace(response, body={"servers": []})
         return response
 
     def _noted(self, method: str, path: str, body: dict[str, object] | None) -> Call:

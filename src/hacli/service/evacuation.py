@@ -306,6 +306,9 @@ class Evacuation:
             self._reading[key] = self._world.tasks.submit(_ReadServer(self._run, key))
 
     def _look(self, key: str) -> None:
+        """Search the action log; not after a 2xx, whose migration the next poll will show."""
+        if isinstance(self._runs[key].answer, Accepted):
+            return
         if key not in self._looking and self._due(key, TRACE_EVERY_S):
             self._looking[key] = self._world.tasks.submit(_ReadActions(self._run, key))
 

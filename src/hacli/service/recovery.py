@@ -4,11 +4,11 @@
 ``carry_out`` asks them again on fresh facts and then does the steps; running it again resumes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from hacli.domain.evacuation import Plan, ServerRun, Wishes, plan_evacuation
+from hacli.domain.evacuation import Past, Plan, ServerRun, Wishes, plan_evacuation
 from hacli.domain.events import GateChecked, JsonValue, PlanMade, RunStarted
 from hacli.domain.evidence import Attestation, FenceEvidence
 from hacli.domain.gates import (
@@ -354,13 +354,13 @@ def _evacuate(
         good, total = len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
         report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
     with run.step("verify") as report:
-        left = read_records(run.world, run.host, {}, run.policy).servers
+        left = read_records(run.world, run.host, _read_past(run), run.policy).servers
         report.end(_left_text(evacuated, len(left), run.host.name))
     return evacuated
 
 
 def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ...]]:
-    past = fold_past(run.journal.read_events(host=run.host.name), now=run.world.clock.now())
+    past = _read_past(run)
     records = read_records(run.world, run.host, past, run.policy)
     now = run.world.clock.monotonic()
     plan = plan_evacuation(records, options.wishes, past, now=now, policy=run.policy)
@@ -371,6 +371,11 @@ def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ..
         )
     )
     return plan, records.groups
+
+
+def _read_past(run: Run) -> Mapping[str, Past]:
+    """What this and earlier runs have recorded of each server."""
+    return fold_past(run.journal.read_events(host=run.host.name), now=run.world.clock.now())
 
 
 def _row(server_run: ServerRun) -> dict[str, JsonValue]:
