@@ -626,3 +626,95 @@ def test_a_reboot_on_a_dead_host_waits_for_its_nova_compute(world: NovaWorld) ->
     assert waiting == ("HARD_REBOOT", ())
     assert world.brief(server)[0] == "ACTIVE"
     assert world.machines.running_on(server.id) == ("compute-3",)
+
+
+@pytest.mark.parametrize("path", ["/os-hypervisors", "/os-hypervisors/detail"])
+def test_hypervisors_come_in_pages(path: str) -> None:
+    """A full page has a link to the next one."""
+    world = nova_world(3, settings=CloudSettings(max_limit=2))
+
+    pages = _followed(world, path, "hypervisors")
+
+    names = [
+        [row["hypervisor_hostname"] for row in page if isinstance(row, dict)] for page in pages
+    ]
+    assert names == [["compute-1", "compute-2"], ["compute-3"]]
+
+
+def test_one_hypervisor_is_shown_by_its_id(world: NovaWorld) -> None:
+    """With its servers when asked for; 404 for an unknown one."""
+    server = world.cloud.add_server("a", "compute-2")
+    listed = world.ask("GET", "/os-hypervisors").body
+    assert listed is not None
+    rows = listed["hypervisors"]
+    assert isinstance(rows, list)
+
+    shown = world.ask("GET", f"/os-hypervisors/{rows[1]['id']}?with_servers=true").body
+    unknown = world.ask("GET", "/os-hypervisors/nosuch")
+
+    assert shown is not None
+    hypervisor = shown["hypervisor"]
+    assert isinstance(hypervisor, dict)
+    assert hypervisor["servers"] == [{"name": "instance-00000001", "uuid": server.id}]
+    assert hypervisor["service"]["host"] == "compute-2"
+    assert unknown.status == 404
+
+
+def test_a_hypervisor_may_have_another_name_than_its_host() -> None:
+    """The pattern searches the hypervisor's name; servers and migrations carry both."""
+    world = nova_world(3, settings=CloudSettings(domain=".lab.example"))
+    server = world.cloud.add_server("a", "compute-3")
+    world.lose("compute-3")
+    world.evacuate(server)
+    world.pass_time(10)
+
+    shown = world.show(server)
+    found = world.ask("GET", "/os-hypervisors?hypervisor_hostname_pattern=1.lab").body
+    migrations = world.ask("GET", "/os-migrations").body
+    listed = _names(world.ask("GET", "/servers?all_tenants=1&node=compute-1.lab"))
+
+    assert shown["OS-EXT-SRV-ATTR:host"] == "compute-1"
+    assert shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] == "compute-1.lab.example"
+    assert "'hypervisor_hostname': 'compute-1.lab.example'" in str(found)
+    assert "'source_node': 'compute-3.lab.example'" in str(migrations)
+    assert "'dest_node': 'compute-1.lab.example'" in str(migrations)
+    assert listed == ["a"]
+
+
+def test_groups_come_in_pages_by_offset(world: NovaWorld) -> None:
+    """Unlike every other list, and without links."""
+    for name in "abc":
+        world.cloud.add_group(name, "affinity")
+
+    bodies = [
+        world.ask("GET", f"/os-server-groups?limit=2&offset={offset}").body for offset in (0, 2, 3)
+    ]
+
+    names = []
+    for body in bodies:
+        assert body is not None
+        rows = body["server_groups"]
+        assert isinstance(rows, list)
+        names.append([row["name"] for row in rows])
+    assert names == [["a", "b"], ["c"], []]
+
+
+def test_actions_come_in_pages(world: NovaWorld) -> None:
+    """After the request that is the marker."""
+    server = world.cloud.add_server("a", "compute-1")
+    for _ in range(2):
+        world.ask("POST", f"/servers/{server.id}/action", body={"reboot": {"type": "HARD"}})
+        world.pass_time(5)
+    path = f"/servers/{server.id}/os-instance-actions"
+
+    first = world.ask("GET", f"{path}?limit=2").body
+    assert first is not None
+    rows = first["instanceActions"]
+    assert isinstance(rows, list)
+    rest = world.ask("GET", f"{path}?limit=2&marker={rows[-1]['request_id']}").body
+
+    assert [row["action"] for row in rows] == ["reboot", "reboot"]
+    assert rest is not None
+    others = rest["instanceActions"]
+    assert isinstance(others, list)
+    assert [row["action"] for row in others] == ["create"]

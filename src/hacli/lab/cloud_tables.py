@@ -37,6 +37,7 @@ class CloudSettings:
 
     max_microversion: str = "2.104"
     controller: str = "controller-1"
+    domain: str = ""  # what a hypervisor's name has beyond its host's, such as ".lab.example"
     zone: str = "nova"
     service_down_time: float = 60.0
     report_interval: float = 10.0
@@ -128,6 +129,10 @@ class Tables:
             if aggregate.zone and host in aggregate.hosts:
                 return aggregate.zone
         return self.settings.zone
+
+    def node_of(self, host: str) -> str:
+        """The hypervisor's name of a host, which need not be the host's."""
+        return f"{host}{self.settings.domain}"
 
     def servers_on(self, host: str) -> tuple[Server, ...]:
         """Servers that Nova counts to a host, in the order of their arrival."""

@@ -99,7 +99,7 @@ class Moves:
 
     def _begin(self, server: Server, *, kind: str, dest: str) -> Migration:
         migration = self._tables.add_migration(server, kind=kind, dest=dest)
-        migration.dest_node = dest
+        migration.dest_node = self._tables.node_of(dest)
         row = 1 + tuple(self._tables.flavors).index(server.flavor.id)
         migration.old_flavor = migration.new_flavor = row
         self._tables.allocate(server, dest)

@@ -24,6 +24,7 @@ from hacli.lab.nova_lists import (
     list_migrations,
     list_zones_detail,
     show_flavor,
+    show_hypervisor,
 )
 from hacli.lab.nova_servers import (
     list_actions,
@@ -53,6 +54,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "os-migrations", list_migrations),
     ("GET", "os-hypervisors", list_hypervisors),
     ("GET", "os-hypervisors/detail", list_hypervisors_detail),
+    ("GET", "os-hypervisors/([^/]+)", show_hypervisor),
     ("GET", "os-aggregates", list_aggregates),
     ("GET", "os-server-groups", list_groups),
     ("GET", "os-availability-zone/detail", list_zones_detail),

@@ -1,8 +1,9 @@
 """One call of the lab's Nova API: who asks, at which microversion, and how answers are written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from hacli.lab.cloud import Cloud
@@ -11,6 +12,7 @@ from hacli.lab.http_shapes import HttpRefusal, Request
 
 Json = dict[str, object]
 Version = tuple[int, int]
+Row = TypeVar("Row")
 
 
 def bad_request(message: str) -> HttpRefusal:
@@ -96,6 +98,16 @@ class Call:
                 f"Value: {text}. '{text}' does not match '^[0-9]*$'"
             )
         return min(int(text) or most, most)
+
+    def page(self, rows: Sequence[Row], key: Callable[[Row], str]) -> list[Row]:
+        """The rows after the marker, at most ``limit`` of them."""
+        marker = self.query.get("marker")
+        if marker is None:
+            return list(rows[: self.limit])
+        for position, row in enumerate(rows):
+            if key(row) == marker:
+                return list(rows[position + 1 : position + 1 + self.limit])
+        raise bad_request(f"marker [{marker}] not found")
 
     def next_link(self, collection: str, marker: str) -> list[Json]:
         """The link to the page after ``marker``."""

@@ -21,7 +21,7 @@ def list_migrations(call: Call) -> Response:
     rows = [m for m in call.cloud.tables.migrations if _migration_matches(call, m)]
     if not call.at_least(59):
         return Response(status=200, body={"migrations": [view_migration(call, m) for m in rows]})
-    page = _page_of_migrations(call, rows[::-1])
+    page = call.page(rows[::-1], lambda migration: migration.uuid)
     body: Json = {"migrations": [view_migration(call, m) for m in page]}
     if page and len(page) == call.limit:
         body["migrations_links"] = call.next_link("os-migrations", page[-1].uuid)
@@ -42,16 +42,6 @@ def _migration_matches(call: Call, migration: Migration) -> bool:
     if "host" in query:
         return query["host"] in (migration.source, migration.dest)
     return query.get("source_compute", migration.source) == migration.source
-
-
-def _page_of_migrations(call: Call, rows: list[Migration]) -> list[Migration]:
-    marker = call.query.get("marker")
-    if marker is None:
-        return rows[: call.limit]
-    for position, migration in enumerate(rows):
-        if migration.uuid == marker:
-            return rows[position + 1 : position + 1 + call.limit]
-    raise bad_request(f"Marker {marker} could not be found.")
 
 
 def list_hypervisors(call: Call) -> Response:
@@ -76,20 +66,39 @@ def _hypervisors(call: Call, *, detail: bool) -> Response:
     found = [
         s
         for s in tables.compute_services()
-        if (pattern or "") in s.host and s.host not in tables.down_cell
+        if (pattern or "") in tables.node_of(s.host) and s.host not in tables.down_cell
     ]
     if pattern and not found:
         raise not_found(f"No hypervisor matching '{pattern}' could be found.")
-    rows = [_hypervisor(call, service, detail=detail) for service in found]
-    return Response(status=200, body={"hypervisors": rows})
+    page = found if pattern else call.page(found, lambda s: str(_hypervisor_id(call, s)))
+    body: Json = {"hypervisors": [_hypervisor(call, s, detail=detail) for s in page]}
+    if page and len(page) == call.limit and call.at_least(33) and not pattern:
+        path = "os-hypervisors/detail" if detail else "os-hypervisors"
+        body["hypervisors_links"] = call.next_link(path, str(_hypervisor_id(call, page[-1])))
+    return Response(status=200, body=body)
+
+
+def show_hypervisor(call: Call, hypervisor_id: str) -> Response:
+    """GET /os-hypervisors/{id}."""
+    call.require_admin("os-hypervisors:show")
+    for service in call.cloud.tables.compute_services():
+        if str(_hypervisor_id(call, service)) == hypervisor_id:
+            return Response(
+                status=200, body={"hypervisor": _hypervisor(call, service, detail=True)}
+            )
+    raise not_found(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
+
+
+def _hypervisor_id(call: Call, service: Service) -> str | int:
+    return stable_uuid("node", service.host) if call.at_least(53) else service.number
 
 
 def _hypervisor(call: Call, service: Service, *, detail: bool) -> Json:
     tables = call.cloud.tables
     servers = tables.servers_on(service.host)
     body: Json = {
-        "id": stable_uuid("node", service.host) if call.at_least(53) else service.number,
-        "hypervisor_hostname": service.host,
+        "id": _hypervisor_id(call, service),
+        "hypervisor_hostname": tables.node_of(service.host),
         "state": "up" if tables.is_up(service) else "down",
         "status": "disabled" if service.disabled else "enabled",
     }
@@ -161,12 +170,17 @@ def list_aggregates(call: Call) -> Response:
 
 
 def list_groups(call: Call) -> Response:
-    """GET /os-server-groups: the caller's project's, or all for an admin who asks."""
+    """GET /os-server-groups: the caller's project's, or all for an admin who asks; by offset."""
     everywhere = "all_projects" in call.query and call.request.caller.is_admin
+    project = call.request.caller.project
+    groups = [
+        group
+        for group in call.cloud.tables.groups.values()
+        if everywhere or group.project == project
+    ]
+    offset = int(call.query.get("offset", "0"))
     rows: list[Json] = []
-    for group in call.cloud.tables.groups.values():
-        if not everywhere and group.project != call.request.caller.project:
-            continue
+    for group in groups[offset : offset + call.limit]:
         row: Json = {"id": group.id, "name": group.name, "members": list(group.members)}
         if call.at_least(13):
             row |= {"project_id": group.project, "user_id": group.user}

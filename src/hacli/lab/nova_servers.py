@@ -45,8 +45,8 @@ def _list(call: Call, *, detail: bool) -> Response:
     tables = call.cloud.tables
     rows = tables.servers_on(filters["host"]) if "host" in filters else tables.servers.values()
     newest_first = sorted(rows, key=lambda server: -server.number)
-    wanted = [s for s in newest_first if _matches(s, filters, project=project)]
-    page = _page(call, [s for s in wanted if s.host not in tables.down_cell])
+    wanted = [s for s in newest_first if _matches(call, s, filters, project=project)]
+    page = call.page([s for s in wanted if s.host not in tables.down_cell], lambda s: s.id)
     view = _full if detail else view_server_brief
     body: Json = {"servers": [view(call, s) for s in page] + _partial(call, wanted, filters)}
     if page and len(page) == call.limit:
@@ -79,7 +79,7 @@ def _project_wanted(call: Call, filters: dict[str, str], *, detail: bool) -> str
     return filters.get("project_id", filters.get("tenant_id"))
 
 
-def _matches(server: Server, filters: dict[str, str], *, project: str | None) -> bool:
+def _matches(call: Call, server: Server, filters: dict[str, str], *, project: str | None) -> bool:
     if server.vm_state is VmState.SOFT_DELETED and "status" not in filters:
         return False
     exact: dict[str, object] = {
@@ -93,7 +93,8 @@ def _matches(server: Server, filters: dict[str, str], *, project: str | None) ->
         "user_id": server.user,
         "locked": str(server.locked),
     }
-    patterns = {"node": server.host or "", "name": server.name}
+    node = call.cloud.tables.node_of(server.host) if server.host else ""
+    patterns = {"node": node, "name": server.name}
     return (
         project in (None, server.project)
         and all(_equal(value, exact[key]) for key, value in filters.items() if key in exact)
@@ -109,16 +110,6 @@ def _equal(asked: str, value: object) -> bool:
     return value is not None and asked.lower() == str(value).lower()
 
 
-def _page(call: Call, servers: list[Server]) -> list[Server]:
-    marker = call.query.get("marker")
-    if marker is None:
-        return servers[: call.limit]
-    for position, server in enumerate(servers):
-        if server.id == marker:
-            return servers[position + 1 : position + 1 + call.limit]
-    raise bad_request(f"marker [{marker}] not found")
-
-
 def show_server(call: Call, server_id: str) -> Response:
     """GET /servers/{id}."""
     server = call.server(server_id)
@@ -132,7 +123,8 @@ def show_server(call: Call, server_id: str) -> Response:
 def list_actions(call: Call, server_id: str) -> Response:
     """GET /servers/{id}/os-instance-actions, newest first."""
     server = call.server(server_id)
-    rows = [view_action(call, server, action) for action in reversed(server.actions)]
+    actions = call.page(server.actions[::-1], lambda action: action.request_id)
+    rows = [view_action(call, server, action) for action in actions]
     return Response(status=200, body={"instanceActions": rows})
 
 

@@ -150,7 +150,9 @@ def _admin_attributes(call: Call, server: Server) -> Json:
     body: Json = {
         f"{prefix}host": server.host,
         f"{prefix}instance_name": server.instance_name,
-        f"{prefix}hypervisor_hostname": server.host,
+        f"{prefix}hypervisor_hostname": (
+            call.cloud.tables.node_of(server.host) if server.host else None
+        ),
     }
     if call.at_least(3):
         body |= {
@@ -224,7 +226,7 @@ def view_migration(call: Call, migration: Migration) -> Json:
         "id": migration.number,
         "source_compute": migration.source,
         "dest_compute": migration.dest,
-        "source_node": migration.source,
+        "source_node": call.cloud.tables.node_of(migration.source),
         "dest_node": migration.dest_node,
         "dest_host": migration.dest_address,
         "old_instance_type_id": migration.old_flavor,

@@ -135,7 +135,8 @@ class Rebuild:
             "compute_rebuild_instance", host=self._dest, now=self._tables.now
         )
         if self._migration:
-            self._migration.dest = self._migration.dest_node = self._dest
+            self._migration.dest = self._dest
+            self._migration.dest_node = self._tables.node_of(self._dest)
             self._migration.dest_address = "192.168.0.1"
             self._tables.set_status(self._migration, MigrationStatus.PRE_MIGRATING)
         if self._server.id not in self._world.faults.stuck:
