@@ -2,46 +2,22 @@
 
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 import urllib3
 
 from hacli.adapters.nova import Nova
-from hacli.domain.evidence import FenceEvidence
 from hacli.domain.servers import (
     Accepted,
-    ComputeService,
     NotSent,
     Rejected,
-    RequestOutcome,
     Uncertain,
 )
-from hacli.ports import Compute
 from tests.adapters.certificates import certificate
-from tests.adapters.nova_server import PASSWORD, Fault, NovaServer, Reply, Request, recorded
-
-EVIDENCE = cast("FenceEvidence", object())  # the adapter only passes it through
-SERVER = "3dc0b5bb-8e44-4bd8-bea4-3b2ac8a8ed26"
-SERVICE = ComputeService(
-    id="768a42e9-a847-45b1-9b45-36411dd29bf2",
-    host="compute-3",
-    known=True,
-    enabled=True,
-    up=False,
-    forced_down=False,
-    disabled_reason=None,
-    updated_at=None,
-)
-
-
-def services(_: Request) -> Reply:
-    """Yes to whatever is asked."""
-    return Reply(body={"services": []})
+from tests.adapters.nova_records import SERVER, SERVICE, evacuate, yes
+from tests.adapters.nova_server import Fault, NovaServer, Reply, Request, recorded
 
 
 @contextmanager
@@ -59,15 +35,10 @@ def full_listener(port: int) -> Iterator[None]:
         yield
 
 
-def evacuate(nova: Compute, *, target: str | None = None) -> RequestOutcome:
-    """Ask for the evacuation of one server."""
-    return nova.evacuate(SERVER, EVIDENCE, target=target)
-
-
 def test_an_accepted_evacuation_gives_novas_request_id() -> None:
     """200 with an empty body is Nova's yes; the id correlates with the instance action."""
-    yes = Reply(headers={"x-compute-request-id": "req-1"})
-    with NovaServer(answer=lambda _: yes) as server:
+    accepted = Reply(headers={"x-compute-request-id": "req-1"})
+    with NovaServer(answer=lambda _: accepted) as server:
         outcome = evacuate(server.nova())
 
     assert outcome == Accepted(request_id="req-1")
@@ -216,7 +187,7 @@ def test_an_older_failure_does_not_make_a_request_not_sent() -> None:
 def test_a_certificate_that_is_not_accepted_means_not_sent(tmp_path: Path) -> None:
     """TLS failed before a byte of the request was written."""
     old, new = certificate(tmp_path, "old"), certificate(tmp_path, "new")
-    with NovaServer(answer=services, keep_alive=False, tls=old.context()) as server:
+    with NovaServer(answer=yes, keep_alive=False, tls=old.context()) as server:
         nova = Nova(lambda: server.cloud(verify=str(old.path)))
         nova.read_caller()
         server.tls = new.context()
@@ -230,7 +201,7 @@ def test_a_certificate_that_is_not_accepted_means_not_sent(tmp_path: Path) -> No
 def test_a_tls_handshake_that_fails_means_not_sent(tmp_path: Path) -> None:
     """Whatever answers does not speak TLS; the request was never written."""
     own = certificate(tmp_path, "own")
-    with NovaServer(answer=services, keep_alive=False, tls=own.context()) as server:
+    with NovaServer(answer=yes, keep_alive=False, tls=own.context()) as server:
         nova = Nova(lambda: server.cloud(verify=str(own.path)))
         nova.read_caller()
         url, server.tls = server.url, None
@@ -242,7 +213,7 @@ def test_a_tls_handshake_that_fails_means_not_sent(tmp_path: Path) -> None:
 def test_a_handshake_that_is_cut_off_means_not_sent(tmp_path: Path) -> None:
     """Closed at once, with TLS: the client waits for the handshake before it writes."""
     own = certificate(tmp_path, "own")
-    with NovaServer(answer=services, keep_alive=False, tls=own.context()) as server:
+    with NovaServer(answer=yes, keep_alive=False, tls=own.context()) as server:
         nova = Nova(lambda: server.cloud(verify=str(own.path)))
         nova.read_caller()
         server.drop_connections = True
@@ -262,173 +233,3 @@ def test_a_request_lost_behind_tls_is_uncertain(fault: Fault, tmp_path: Path) ->
 
         assert isinstance(outcome, Uncertain)
         assert len(server.changes) == 1
-
-
-@pytest.mark.parametrize("status", [401, 403, 500, 503])
-def test_a_login_that_fails_means_not_sent(status: int) -> None:
-    """Without a token nothing reaches Nova."""
-    with NovaServer(answer=lambda _: Reply(), keystone_status=status) as server:
-        outcome = evacuate(server.nova())
-
-    assert isinstance(outcome, NotSent)
-    assert outcome.why.startswith(f"Keystone {server.url}: ")
-    assert PASSWORD not in outcome.why
-    assert server.changes == []
-
-
-def test_a_token_refused_in_the_middle_is_replaced_and_the_request_accepted_once() -> None:
-    """Nova refuses a token (401) before it looks at the request: the repeat is the first."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova()
-        nova.read_caller()
-        server.revoke_tokens()
-        outcome = evacuate(nova)
-
-    assert outcome == Accepted(request_id=None)
-    assert server.logins == 2
-    assert [r.method for r in server.requests] == ["GET", "POST"]
-    assert [r.method for r in server.refused] == ["POST"]
-
-
-def test_a_token_refused_while_keystone_fails_means_not_sent() -> None:
-    """The one request that reached Nova was refused; no other could be made."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova()
-        nova.read_caller()
-        server.revoke_tokens()
-        server.keystone_status = 503
-        outcome = evacuate(nova)
-
-    assert outcome == NotSent(why=f"Keystone {server.url}: answers with HTTP 503")
-    assert [r.method for r in server.refused] == ["POST"]
-    assert [r.method for r in server.requests] == ["GET"]
-
-
-def test_a_new_token_that_is_refused_too_ends_it() -> None:
-    """Two requests at most, neither accepted."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova()
-        nova.read_caller()
-        server.accept_tokens = False
-        outcome = evacuate(nova)
-
-    assert outcome == Rejected(status=401, message="token expired")
-    assert len(server.changes) == 2
-
-
-def test_a_token_near_its_end_is_replaced_before_the_request() -> None:
-    """Below 120 s left keystoneauth logs in anew; the request goes out once."""
-    with NovaServer(answer=services, token_life_s=60) as server:
-        outcome = evacuate(server.nova())
-
-    assert outcome == Accepted(request_id=None)
-    assert len(server.changes) == 1
-
-
-def test_disable_ends_at_its_own_limit() -> None:
-    """A dead host that Nova calls up holds the answer for 60 s, but the database is written."""
-    with NovaServer(answer=lambda _: Fault.HANG) as server:
-        outcome = server.nova(write_limit_s=60).disable(SERVICE, reason="down", timeout_s=0.2)
-
-        why = f"Nova {server.url}: connected, but no answer within 0.2 s"
-        assert outcome == Uncertain(status=None, why=why)
-        assert [r.body for r in server.changes] == [
-            {"status": "disabled", "disabled_reason": "down"}
-        ]
-
-
-def test_force_down_and_disable_are_one_request() -> None:
-    """In one PUT Nova asks no dead host by RPC (facts A.2)."""
-    with NovaServer(answer=services) as server:
-        server.nova().force_down(SERVICE, EVIDENCE, disable_reason="hacli:r1 recover")
-
-    assert server.changes == [
-        Request(
-            method="PUT",
-            path=f"/os-services/{SERVICE.id}",
-            query={},
-            version="2.94",
-            body={
-                "forced_down": True,
-                "status": "disabled",
-                "disabled_reason": "hacli:r1 recover",
-            },
-        )
-    ]
-
-
-def test_force_down_without_a_reason_leaves_the_status_alone() -> None:
-    """A host disabled by somebody else keeps their reason."""
-    with NovaServer(answer=services) as server:
-        server.nova().force_down(SERVICE, EVIDENCE, disable_reason=None)
-
-    assert [r.body for r in server.changes] == [{"forced_down": True}]
-
-
-def test_a_long_reason_is_cut_to_what_nova_takes() -> None:
-    """1 to 255 characters, else Nova refuses the whole request."""
-    with NovaServer(answer=services) as server:
-        server.nova().disable(SERVICE, reason="x" * 300, timeout_s=5)
-
-    assert [r.body for r in server.changes] == [
-        {"status": "disabled", "disabled_reason": "x" * 255}
-    ]
-
-
-def test_enable_and_force_up_say_only_that() -> None:
-    """Each changes one thing."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova()
-        nova.enable(SERVICE)
-        nova.force_up(SERVICE)
-
-    assert [r.body for r in server.changes] == [{"status": "enabled"}, {"forced_down": False}]
-
-
-def test_force_up_is_refused_while_done_evacuations_remain() -> None:
-    """Nova's own words say what to do first."""
-    no = Reply(status=400, body=recorded("os-services-force-up-refused-done-evacuations-2.95"))
-    with NovaServer(answer=lambda _: no) as server:
-        outcome = server.nova().force_up(SERVICE)
-
-    assert outcome == Rejected(
-        status=400,
-        message="Unable to force up host compute-3 as `done` evacuation migration records remain "
-        "associated with the host. Ensure the compute service has been restarted, allowing these "
-        "records to move to `completed` before retrying this request.",
-    )
-
-
-def test_a_service_of_a_cell_that_is_down_cannot_be_written_to() -> None:
-    """Nova shows no id of it, so there is nothing to address."""
-    with NovaServer(answer=services) as server:
-        outcome = server.nova().enable(replace(SERVICE, id="", known=False))
-
-    assert isinstance(outcome, NotSent)
-    assert server.requests == []
-
-
-def test_many_threads_share_one_login_and_each_request_is_sent_once() -> None:
-    """The window of an evacuation is several workers on one adapter."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova(write_limit_s=10)
-        with ThreadPoolExecutor(30) as workers:
-            outcomes = list(workers.map(lambda _: evacuate(nova), range(60)))
-
-    assert outcomes == [Accepted(request_id=None)] * 60
-    assert len(server.changes) == 60
-    assert server.logins == 1
-
-
-def test_many_threads_replace_a_refused_token_once() -> None:
-    """Whoever comes second finds the new token and uses it."""
-    with NovaServer(answer=services) as server:
-        nova = server.nova(write_limit_s=10)
-        nova.read_caller()
-        server.revoke_tokens()
-        with ThreadPoolExecutor(16) as workers:
-            outcomes = list(workers.map(lambda _: evacuate(nova), range(16)))
-
-    assert outcomes == [Accepted(request_id=None)] * 16
-    assert len([r for r in server.requests if r.method == "POST"]) == 16
-    assert server.logins == 2
