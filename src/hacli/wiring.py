@@ -15,7 +15,7 @@ from hacli.adapters.ipmi import IpmiHelper, IpmiPower
 from hacli.adapters.journal import JournalFile, SqliteJournal
 from hacli.adapters.locks import FileLocks
 from hacli.adapters.nova import Nova
-from hacli.adapters.pacemaker import Pacemaker
+from hacli.adapters.pacemaker import NOT_CONNECTED, Pacemaker
 from hacli.adapters.process import CommandRunner
 from hacli.adapters.tasks import ThreadTasks
 from hacli.config import Settings, find_configuration, find_directories, read_settings
@@ -119,7 +119,7 @@ def connect(
 
 def _cluster(settings: Settings, clock: SystemClock) -> Pacemaker:
     return Pacemaker(
-        CommandRunner(settings.cluster.prefixes),
+        CommandRunner(settings.cluster.prefixes, wrong_place=(NOT_CONNECTED,)),
         monotonic=clock.monotonic,
         timeout_s=settings.cluster.command_timeout_s,
     )
