@@ -52,15 +52,35 @@ class World:
             reply = reply() or reply
         return reply
 
+    def attribute(self, node: str, name: str, *words: str) -> Answer:
+        """Run ``crm_attribute`` for a permanent attribute of a node."""
+        words = ("--node", node, "--name", name, *words, "--lifetime", "forever")
+        return self.run("crm_attribute", *words)
+
+    def roles(self, node: str) -> list[str]:
+        """The roles of a node's services, in their order."""
+        return [service.role.value for service in self.cluster.nodes[node].services.values()]
+
+    def events(self) -> list[tuple[str, str, str | None]]:
+        """The fence history, newest first: action, status, delegate."""
+        return [(e.action, e.status.value, e.delegate) for e in self.cluster.fencer.events]
+
     def monitor(self) -> ET.Element:
         """What ``crm_mon`` prints now."""
         return crm_mon(self.cluster, "crm_mon --output-as=xml -1 -r")
 
 
-def new_world(*, names: tuple[str, ...] = NAMES, settings: ClusterSettings | None = None) -> World:
-    """A healthy cluster, at the time of the recordings."""
+def new_world(
+    *,
+    names: tuple[str, ...] = NAMES,
+    off: tuple[str, ...] = (),
+    settings: ClusterSettings | None = None,
+) -> World:
+    """A healthy cluster, at the time of the recordings; ``off`` machines were never on."""
     timeline = Timeline(START)
     machines = Machines(names, timeline, boot_seconds=2.0)
+    for name in off:
+        machines.power_off(machines[name])
     bmcs = {name: Bmc(machines[name], machines) for name in names}
     cluster = Cluster(
         machines=machines, bmcs=bmcs, timeline=timeline, names=names, settings=settings

@@ -84,9 +84,12 @@ class Chain:
         wait = _MONITOR_S - (self._timeline.now - since) % _MONITOR_S
 
         def notice() -> None:
-            gone = service.name not in self._machines[node.name].processes
-            known = service.role is not Role.STARTED or epoch != node.epoch
-            if gone and not known and self._cluster.manages(node):
+            machine = self._machines[node.name]
+            if service.role is not Role.STARTED or epoch != node.epoch:
+                return
+            if not machine.answers or not self._cluster.manages(node):
+                self._timeline.after(_MONITOR_S, notice)
+            elif service.name not in machine.processes:
                 service.role = Role.STOPPED
                 self._fail(node, service, "monitor", rc=_NOT_RUNNING)
                 self.advance(node)

@@ -1,6 +1,7 @@
 """The whole CIB of the lab's cluster: its configuration, and the ``<status>`` of its nodes."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 
 from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
@@ -39,7 +40,8 @@ def whole_cib(cluster: Cluster) -> ET.Element:
     for number, name in enumerate(cluster.controllers, start=1):
         _controller(status, cluster, number, name)
     for node in by_name(cluster.nodes.values()):
-        _compute(status, cluster, node)
+        if node.node_fenced is not None:  # the CIB has no state of a node that never was there
+            _compute(status, cluster, node)
     return root
 
 
@@ -57,10 +59,7 @@ def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) ->
             "expected": "member",
         },
     )
-    group = child(child(state, "transient_attributes", id=number), "instance_attributes")
-    group.set("id", f"status-{number}")
-    child(group, "nvpair", id=f"status-{number}-.feature-set", name="#feature-set")
-    group[0].set("value", FEATURE_SET)
+    _transient(state, cluster, name, {"#feature-set": FEATURE_SET})
     resources = child(child(state, "lrm", id=number), "lrm_resources")
     _operations(resources, cluster, name)
 
@@ -80,9 +79,31 @@ def _compute(status: ET.Element, cluster: Cluster, node: RemoteNode) -> None:
             "node_in_maintenance": maintenance,
         },
     )
+    _transient(state, cluster, node.name, {})
     if cluster.operations.of_node(node.name):
         resources = child(child(state, "lrm", id=node.name), "lrm_resources")
         _operations(resources, cluster, node.name)
+
+
+def _transient(state: ET.Element, cluster: Cluster, where: str, known: Mapping[str, str]) -> None:
+    """The transient attributes of a node: what is known of it, and its failures."""
+    values = dict(known)
+    for resource, history in cluster.operations.of_node(where).items():
+        if history.failure is not None:
+            operation = f"{resource}#{history.failure.task}_{history.failure.interval_s * 1000:.0f}"
+            fatal = history.failure.task == "start"
+            values[f"last-failure-{operation}"] = str(int(history.failure.at))
+            values[f"fail-count-{operation}"] = "INFINITY" if fatal else "1"
+    if values:
+        number = state.get("id", "")
+        group = child(
+            child(state, "transient_attributes", id=number),
+            "instance_attributes",
+            id=f"status-{number}",
+        )
+        for name, value in values.items():
+            written = f"status-{number}-{name.replace('#', '.')}"
+            child(group, "nvpair", id=written, name=name, value=value)
 
 
 def _operations(parent: ET.Element, cluster: Cluster, where: str) -> None:

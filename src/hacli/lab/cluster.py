@@ -156,7 +156,7 @@ class Cluster:
     def restart(self, service: str, node: str) -> None:
         """Stop a service and what depends on it on one node, and start them again."""
         self.nodes[node].services[service].restart = True
-        self._reconsider(self.nodes[node])
+        self.chain.advance(self.nodes[node])
 
     def clean_up(self, resource: str | None = None, node: str | None = None) -> None:
         """Forget failures (of one resource, on one node), so that it is tried again."""
@@ -210,6 +210,8 @@ class Cluster:
                 started = Operation(task="start", at=self.timeline.now, exec_ms=30)
                 self.operations.done(node.name, service, started)
             self.connections.begin(node, number)
+        else:
+            self.connections.plan(node)
         for device in self.cib.devices_for(node.name):
             for task, interval in (("start", 0.0), ("monitor", 60.0)):
                 done = Operation(task=task, at=self.timeline.now, interval_s=interval, exec_ms=220)
@@ -225,17 +227,17 @@ class Cluster:
 
     def _request_fences(self) -> None:
         """Begin to fence what is unclean: one node after the other, unless told otherwise."""
+        if not self.fencing_enabled:
+            return
         concurrent = self.cib.option("concurrent-fencing", "false") == "true"
+        busy = {order.target for order in self.fencer.orders if order.client == CONTROLLER_CLIENT}
         for node in self.nodes.values():
-            ours = [order for order in self.fencer.orders if order.client == CONTROLLER_CLIENT]
-            if ours and not concurrent:
+            if busy and not concurrent:
                 return
-            if not node.unclean or not self.manages(node) or not self.fencing_enabled:
-                continue
-            if node.retry_fence_at > self.timeline.now:
-                continue
-            if not any(order.target == node.name for order in ours):
+            due = node.unclean and node.retry_fence_at <= self.timeline.now
+            if due and node.name not in busy and self.manages(node):
                 self._fence_unclean(node)
+                busy.add(node.name)
 
     def _fence_unclean(self, node: RemoteNode) -> None:
         node.fencing = True
@@ -308,16 +310,8 @@ class Cluster:
             service.failed = service.start_failed = service.restart = False
 
     def _reconsider_all(self) -> None:
+        """Act on what may have changed: services, connections, fencing."""
         for node in self.nodes.values():
-            self._reconsider(node)
-
-    def _reconsider(self, node: RemoteNode) -> None:
-        """Act on what may have changed: services, connection, fencing."""
-        if not self.manages(node):
-            return
-        for name, service in node.services.items():
-            if service.role is Role.STARTED and name not in self.machines[node.name].processes:
-                self.chain.died(node, name)
-        self.chain.advance(node)
-        self.connections.start(node)
+            self.chain.advance(node)
+            self.connections.start(node)
         self._request_fences()

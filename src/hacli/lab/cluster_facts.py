@@ -95,7 +95,7 @@ class RemoteNode:
     fencing: bool = False  # the cluster has begun to deal with it being unclean
     fence_failures: int = 0
     retry_fence_at: float = 0.0
-    node_fenced: int = 0
+    node_fenced: int | None = None  # None: it never was connected; 0: it is, or was lost since
     in_maintenance: bool | None = None  # None: never was
     origin: str = "do_update_resource"
     services: dict[str, Service] = field(

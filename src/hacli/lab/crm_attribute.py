@@ -16,7 +16,12 @@ SPEC = {
     "V": "verbose",
     "output": "output-as=",
 }
-_MESSAGES = {OK: "OK", NO_SUCH: "No such object", DISCONNECT: "Not connected", USAGE: "Usage"}
+_MESSAGES = {
+    OK: "OK",
+    NO_SUCH: "No such object",
+    DISCONNECT: "Not connected",
+    USAGE: "Incorrect usage",
+}
 
 
 def crm_attribute(cluster: Cluster, call: Invocation) -> Answer:
@@ -25,6 +30,8 @@ def crm_attribute(cluster: Cluster, call: Invocation) -> Answer:
     if not cluster.running:
         reason = "Could not connect to the CIB: Transport endpoint is not connected"
         return _end(cluster, call, DISCONNECT, reason)
+    if call.options.get("lifetime", "forever") not in ("forever", "nodes"):
+        return _end(cluster, call, USAGE, "the lab keeps permanent attributes only")
     if not cluster.cib.knows_node(node):
         return _end(cluster, call, NO_SUCH, f"Could not map name={node} to a UUID")
     if call.has("update"):
