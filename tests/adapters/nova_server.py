@@ -128,6 +128,10 @@ class NovaServer:
             self._http.hang_up()
             self._http.server_close()
 
+    def close_idle(self) -> None:
+        """Close the connections that clients keep open, as proxies do after a while."""
+        self._http.hang_up()
+
     def revoke_tokens(self) -> None:
         """Nova refuses every token issued so far (401)."""
         self.tokens.clear()

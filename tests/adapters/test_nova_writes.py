@@ -149,6 +149,18 @@ def test_a_connection_closed_before_it_was_read_is_uncertain() -> None:
     assert server.connections - before == 1
 
 
+def test_an_idle_connection_that_was_closed_is_replaced_before_the_request() -> None:
+    """Proxies close idle connections; the close is seen before anything is written."""
+    with NovaServer(answer=yes) as server:
+        nova = server.nova()
+        nova.read_caller()
+        server.close_idle()
+        outcome = evacuate(nova)
+
+    assert outcome == Accepted(request_id=None)
+    assert len(server.changes) == 1
+
+
 def test_a_refused_connection_means_not_sent() -> None:
     """Not a byte was written."""
     with NovaServer(answer=lambda _: Reply(body={"services": []}), keep_alive=False) as server:
