@@ -1,7 +1,8 @@
-"""Lists and small actions of the lab's Nova: filters, pages, callers, cells, microversions."""
+"""Lists of the lab's Nova: filters, pages, callers, cells, and what goes wrong with the API."""
 
 import pytest
 
+from hacli.lab.api_faults import ApiEffect, ApiFault
 from hacli.lab.cloud_records import Server, VmState, stable_id
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.http_shapes import Caller, Response
@@ -317,6 +318,49 @@ def test_without_a_microversion_the_oldest_is_answered(world: NovaWorld) -> None
 
     assert answer.headers["OpenStack-API-Version"] == "compute 2.1"
     assert "forced_down" not in str(answer.body)
+
+
+def test_a_lost_answer_means_done(world: NovaWorld) -> None:
+    """502 after the evacuation was accepted: only the records tell."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.lose("compute-3")
+    world.cloud.api_faults.add(
+        ApiFault(method="POST", path="servers/.*/action", effect=ApiEffect.LOST_ANSWER)
+    )
+
+    first = world.evacuate(server)
+    world.pass_time(10)
+
+    assert first.status == 502
+    assert world.migrations(server) == [("done", "compute-1")]
+
+
+def test_an_unavailable_api_did_nothing(world: NovaWorld) -> None:
+    """503, as often as was said, and no record."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.lose("compute-3")
+    world.cloud.api_faults.add(
+        ApiFault(method="POST", path="servers/.*/action", effect=ApiEffect.UNAVAILABLE, times=2)
+    )
+
+    statuses = [world.evacuate(server).status for _ in range(3)]
+
+    assert statuses == [503, 503, 200]
+    assert len(world.migrations(server)) == 1
+
+
+def test_a_late_answer_is_done_at_once(world: NovaWorld) -> None:
+    """The client's time-out says nothing about the request."""
+    server = world.cloud.add_server("a", "compute-3")
+    world.lose("compute-3")
+    world.cloud.api_faults.add(
+        ApiFault(method="POST", path="servers/.*/action", effect=ApiEffect.LATE, seconds=90)
+    )
+
+    answer = world.evacuate(server)
+
+    assert (answer.status, answer.delay_s) == (200, 90.0)
+    assert world.migrations(server) == [("accepted", None)]
 
 
 @pytest.mark.parametrize("locked", [True, False])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hacli.lab.api_faults import ApiEffect, ApiFault
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_records import MigrationStatus, Service
 from hacli.lab.commands import (
@@ -10,6 +11,7 @@ from hacli.lab.commands import (
     BreakBmc,
     Crash,
     Cut,
+    FailNovaApi,
     FailSpawns,
     Hang,
     Join,
@@ -193,6 +195,7 @@ def test_the_cluster_fences_a_crashed_host_through_its_bmc(region: Region) -> No
 def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
     """Each has its place in the cloud's state."""
     server = region.cloud.add_server("a", "compute-3")
+    fault = ApiFault(method="GET", path="servers", effect=ApiEffect.UNAVAILABLE)
     for command in (
         FailSpawns(host="compute-1"),
         FailSpawns(host="compute-2", after_start=True),
@@ -201,6 +204,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         SetCell(host="compute-1", down=True),
         SetBackend(backend="lab@fake", up=False),
         ShareStorage(host="compute-2", shared=True),
+        FailNovaApi(fault=fault),
     ):
         region.apply(command)
     cloud = region.cloud
@@ -223,6 +227,7 @@ def test_faults_of_the_cloud_are_caused_and_repaired(region: Region) -> None:
         SetCell(host="compute-1", down=False),
         SetBackend(backend="lab@fake", up=True),
         ShareStorage(host="compute-2", shared=False),
+        FailNovaApi(fault=None),
     ):
         region.apply(command)
 

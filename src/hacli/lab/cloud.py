@@ -8,6 +8,7 @@ scheduler), ``rebuild`` (the destination), ``computes`` (each nova-compute), ``p
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hacli.lab.api_faults import ApiFaults
 from hacli.lab.cloud_records import (
     POWER_NOSTATE,
     POWER_PAUSED,
@@ -69,6 +70,7 @@ class Cloud:
         self.computes = Computes(self.tables, machines)
         self.evacuations = Evacuations(self.tables, machines, self.computes)
         self.moves = Moves(self.tables, machines, self.computes)
+        self.api_faults = ApiFaults()
         self.origins: dict[str, Origin] = {}
         self.add_flavor(IMAGE_FLAVOR)
         self.add_flavor(VOLUME_FLAVOR)

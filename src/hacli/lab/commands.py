@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hacli.lab.api_faults import ApiFault
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_records import MigrationStatus
 from hacli.lab.computes import NOVA_COMPUTE
@@ -179,6 +180,20 @@ class ShareStorage:
     def apply_to(self, region: Region) -> None:
         """Evacuations between two sharing hosts keep local disks."""
         region.cloud.set_shared_storage(self.host, shared=self.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailNovaApi:
+    """Requests to Nova fail as ``fault`` says; None repairs the API."""
+
+    fault: ApiFault | None
+
+    def apply_to(self, region: Region) -> None:
+        """From now on."""
+        if self.fault is None:
+            region.cloud.api_faults.clear()
+        else:
+            region.cloud.api_faults.add(self.fault)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
 
+from hacli.lab.api_faults import ApiEffect, spoil, unavailable
 from hacli.lab.cloud import Cloud
 from hacli.lab.cloud_records import stable_uuid
 from hacli.lab.http_shapes import HttpRefusal, Request, Response
@@ -76,6 +77,13 @@ class NovaApi:
 
     def handle(self, request: Request) -> Response:
         """Answer one request. The path is behind ``base_url``: ``/``, ``/v2.1/servers``…"""
+        fault = self._cloud.api_faults.take(request)
+        if fault and fault.effect is ApiEffect.UNAVAILABLE:
+            return unavailable()
+        response = self._answer(request)
+        return spoil(response, fault) if fault else response
+
+    def _answer(self, request: Request) -> Response:
         self._requests += 1
         request_id = f"req-{stable_uuid('request', str(self._requests))}"
         headers = {
