@@ -234,6 +234,17 @@ class Site:
         """Somebody does something later, whatever hacli is doing then."""
         self.region.timeline.after(seconds, deed)
 
+    def when(self, is_so: Callable[[], bool], deed: Callable[[], object]) -> None:
+        """Somebody does something as soon as it is so, whatever hacli is doing then."""
+
+        def look() -> None:
+            if is_so():
+                deed()
+            else:
+                self.after(0.1, look)
+
+        look()
+
     def lose(self, host: str) -> None:
         """The host's kernel panics, and Pacemaker finds out and fences it."""
         self.region.apply(Crash(host=host))

@@ -1,0 +1,231 @@
+"""`fence`, and every way in which a host cannot be proven dead: then no server is touched."""
+
+import pytest
+
+from hacli.domain.evidence import Witness
+from hacli.domain.events import EvidenceTaken
+from hacli.domain.policy import Policy
+from hacli.errors import Failed, NotFenced, Refused
+from hacli.lab.bmcs import BmcFault
+from hacli.lab.commands import BreakBmc, Crash, Cut, Hang, PowerOff
+from hacli.service.recovery import Verb
+from tests.fakes.world import Operator, Site
+
+
+def _unfenced(operator: Operator, name: str = "compute-1", **choices: object) -> NotFenced:
+    """Recover, expect no evidence, and see that no server and no force-down was touched."""
+    with pytest.raises(NotFenced) as failure:
+        operator.recover(name, **choices)
+    log = operator.site.log
+    assert log.evacuations() == ()
+    assert not any((call.body or {}).get("forced_down") for call in log.writes())
+    return failure.value
+
+
+def _crashed(site: Site, fault: BmcFault) -> None:
+    """The host is lost, and its BMC fails in this way from before the outage."""
+    site.seed("compute-1", 3)
+    site.region.apply(BreakBmc(host="compute-1", fault=fault))
+    site.region.apply(Crash(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+
+def test_a_silent_bmc_is_told_within_ten_seconds_and_nothing_is_ordered(site: Site) -> None:
+    """No other way is configured: exit 5, and neither a fence nor a write was sent."""
+    _crashed(site, BmcFault.SILENT)
+    operator = site.operator()
+    began = site.now
+
+    failure = _unfenced(operator)
+
+    assert failure.code == "FENCE_UNREACHABLE"
+    assert site.now - began <= 10
+    assert site.log.writes() == ()
+
+
+def test_a_bmc_that_refuses_the_password_fences_nothing(site: Site) -> None:
+    """A login that fails is no answer: FENCE_LOGIN, nothing ordered."""
+    _crashed(site, BmcFault.DENIED)
+
+    failure = _unfenced(site.operator())
+
+    assert failure.code == "FENCE_LOGIN"
+    assert site.log.writes() == ()
+
+
+def test_a_bmc_that_needs_ten_seconds_counts_as_silent(site: Site) -> None:
+    """Its answer comes after every limit."""
+    _crashed(site, BmcFault.SLOW)
+
+    failure = _unfenced(site.operator())
+
+    assert failure.code == "FENCE_UNREACHABLE"
+    assert site.log.writes() == ()
+
+
+def test_a_power_off_that_takes_ten_seconds_is_waited_for(site: Site) -> None:
+    """The chassis goes off late; evidence begins when it reads OFF."""
+    ids = site.seed("compute-1", 3)
+    site.region.bmcs["compute-1"].off_seconds = 10.0
+    site.region.apply(Crash(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+
+
+def test_a_bmc_that_acknowledges_and_does_nothing_is_not_believed(site: Site) -> None:
+    """Ordered off, it goes on reading ON: FENCE_FAILED, whatever it acknowledged."""
+    _crashed(site, BmcFault.STUCK)
+
+    failure = _unfenced(site.operator())
+
+    assert failure.code == "FENCE_FAILED"
+    assert "the BMC reads ON" in failure.why
+
+
+def test_a_lying_bmc_is_given_away_by_the_heartbeat(site: Site) -> None:
+    """It reads OFF while the machine lives: nova-compute's heartbeat goes on, so nothing happens.
+
+    Only Pacemaker's own way to the host is lost here.
+    """
+    ids = site.seed("compute-1", 3)
+    site.region.apply(BreakBmc(host="compute-1", fault=BmcFault.LIAR))
+    site.region.machines.stop_process(site.region.machines["compute-1"], "pacemaker-remoted")
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    failure = _unfenced(site.operator())
+
+    assert failure.code == "SIGN_OF_LIFE"
+    assert "heartbeat advances" in failure.why
+    assert all(homes == ("compute-1",) for homes in site.running(*ids).values())
+
+
+def test_a_lying_bmc_is_given_away_by_the_connection(site: Site) -> None:
+    """A person overrides the first gate; the remote connection stays Started: nothing happens."""
+    ids = site.seed("compute-1", 3)
+    site.region.apply(BreakBmc(host="compute-1", fault=BmcFault.LIAR))
+    operator = site.operator(policy=Policy(fence_order=("ipmi",)))
+
+    failure = _unfenced(operator, allowed=frozenset({"--allow-healthy"}))
+
+    assert failure.code == "SIGN_OF_LIFE"
+    assert "connection to it is Started" in failure.why
+    assert all(homes == ("compute-1",) for homes in site.running(*ids).values())
+
+
+@pytest.mark.parametrize("break_host", [Cut, Hang])
+def test_a_host_that_cannot_be_heard_is_fenced_before_anything_else(
+    site: Site, break_host: type[Cut] | type[Hang]
+) -> None:
+    """Cut off or hung, its guests still exist: they end by the power-off, then come back."""
+    ids = site.seed("compute-1", 3)
+    site.region.apply(break_host(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+
+
+def test_off_is_ordered_also_when_it_already_reads_off(site: Site) -> None:
+    """An OFF reading proves nothing without an order of ours before it."""
+    site.seed("compute-1", 1)
+    site.lose("compute-1")
+    assert not site.region.machines["compute-1"].powered
+
+    site.operator().recover("compute-1")
+
+    assert [call.what for call in site.log.writes() if call.port == "pacemaker"][0] == "fence_off"
+
+
+def test_a_host_that_pacemaker_does_not_fence_is_fenced_by_its_bmc(site: Site) -> None:
+    """Fencing is switched off in the cluster: the BMC is ordered directly, and proves it."""
+    site.seed("compute-1", 2)
+    site.region.cluster.cib.set_option("stonith-enabled", "false")
+    site.region.cluster.configuration_changed()
+    site.region.apply(Crash(host="compute-1"))
+    site.pass_time(45)
+    operator = site.operator()
+
+    result = operator.recover("compute-1")
+
+    assert result.complete
+    assert "power_off" in [call.what for call in site.log.writes()]
+    (evidence,) = [event for event in operator.events if isinstance(event, EvidenceTaken)]
+    assert evidence.witness == Witness.BMC.value
+
+
+def test_fence_alone_writes_nothing_to_nova(site: Site) -> None:
+    """``hacli fence`` proves the host off; its servers and its service are left as they are."""
+    ids = site.seed("compute-1", 2)
+    site.lose("compute-1")
+
+    result = site.operator().recover("compute-1", Verb.FENCE)
+
+    assert result.evidence is not None
+    assert all(call.port != "nova" for call in site.log.writes())
+    assert site.running(*ids) == dict.fromkeys(ids, ())
+
+
+def test_a_healthy_host_is_not_fenced(site: Site) -> None:
+    """Law L7."""
+    site.seed("compute-1", 2)
+
+    with pytest.raises(Refused) as refusal:
+        site.operator().recover("compute-1", Verb.FENCE)
+
+    assert refusal.value.code == "HOST_HEALTHY"
+    assert site.log.writes() == ()
+
+
+def test_an_attested_host_is_recovered_without_its_bmc(site: Site) -> None:
+    """A person says that it has no power; the BMC is silent and Pacemaker lost it."""
+    ids = site.seed("compute-1", 3)
+    site.region.apply(BreakBmc(host="compute-1", fault=BmcFault.SILENT))
+    site.region.apply(PowerOff(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+    site.pass_time(700)  # Pacemaker has given up for now
+
+    operator = site.operator()
+    result = operator.recover("compute-1", attested="I pulled both cables")
+
+    assert result.complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+    (evidence,) = [event for event in operator.events if isinstance(event, EvidenceTaken)]
+    assert evidence.witness == Witness.ATTESTATION.value
+
+
+def test_an_attestation_does_not_outvote_a_heartbeat(site: Site) -> None:
+    """The host lives, whatever the person says: no server is touched."""
+    site.seed("compute-1", 2)
+    site.region.apply(BreakBmc(host="compute-1", fault=BmcFault.SILENT))
+    site.region.machines.stop_process(site.region.machines["compute-1"], "pacemaker-remoted")
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    failure = _unfenced(site.operator(), attested="I pulled both cables")
+
+    assert failure.code in ("SIGN_OF_LIFE", "FENCE_UNREACHABLE", "NOT_FENCED")
+
+
+def test_a_neighbour_that_vanishes_with_the_power_off_stops_the_run(site: Site) -> None:
+    """The BMC belongs to another machine. It cannot be seen until that one is missed; from then on
+    no request is sent. (What was asked for by then is the documented rest of the risk.)
+    """
+    site.seed("compute-1", 60)
+    site.region.apply(Cut(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+    bmcs = site.region.bmcs
+    bmcs["compute-1"], bmcs["compute-2"] = bmcs["compute-2"], bmcs["compute-1"]
+    site.planted = (" runs on ", "while it lived", "while the source lived")
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    assert failure.value.code == "SIGN_OF_LIFE"
+    assert "compute-2 vanished" in failure.value.why
+    missed = site.region.cluster.nodes["compute-2"].lost_at
+    assert site.log.evacuations()[-1].at <= missed + 6
