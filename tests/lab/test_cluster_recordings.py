@@ -91,11 +91,7 @@ def stop_failed(world: World) -> None:
     """A stop that fails makes the node unclean while it is online."""
     world.bmcs["compute-3"].off_seconds = 6
     world.cluster.chain.break_task("compute-3", "nova-compute", "stop")
-    ban = (
-        '<rsc_location id="cli-ban-nova-compute-clone-on-compute-3" rsc="nova-compute-clone"'
-        ' role="Started" node="compute-3" score="-INFINITY"/>'
-    )
-    world.run("cibadmin", "--create", "-o", "constraints", "-X", ban)
+    world.run("crm_resource", "--ban", "-r", "nova-compute-clone", "--node", "compute-3")
     _until_fence(world, "compute-3", "pending")
 
 
@@ -208,8 +204,7 @@ def two_crashed(world: World) -> None:
 
 def connection_stopped(world: World) -> None:
     """Stopped by its administrator: like a fenced one, but for target_role and the fence event."""
-    world.cluster.cib.set_target_role("compute-3", "Stopped")
-    world.cluster.configuration_changed()
+    world.run("crm_resource", "-r", "compute-3", "--meta", "-p", "target-role", "-v", "Stopped")
     _settle(world)
 
 

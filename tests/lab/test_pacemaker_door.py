@@ -118,3 +118,40 @@ def test_a_lab_that_is_gone_looks_like_a_cluster_that_is_down(tmp_path: Path) ->
 
     assert (asked.returncode, asked.stdout) == (102, "")
     assert "the lab does not answer" in asked.stderr
+
+
+def test_of_eight_clients_at_once_exactly_one_gets_the_claim(tmp_path: Path) -> None:
+    """Eight processes race for one claim: one 0, seven 108 (as the real cluster answered)."""
+    claim = '<cluster_property_set id="hacli-claim-compute-1"/>'
+    create = ("cibadmin", "--create", "-o", "crm_config", "-X", claim)
+    with open_door(new_world(), tmp_path) as door:
+        clients = [
+            subprocess.Popen(door.command(*create), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(8)
+        ]
+        for client in clients:
+            client.communicate(timeout=30)
+
+    assert sorted(client.returncode for client in clients) == [0, *[108] * 7]
+
+
+def test_a_door_that_closes_lets_its_clients_go(tmp_path: Path) -> None:
+    """An order that is still under way ends with 102 for the client, not with a hang."""
+    world = new_world()
+    with open_door(world, tmp_path) as door:
+        door.standstill = True
+        client = subprocess.Popen(
+            door.command("stonith_admin", "-F", "compute-1"), stderr=subprocess.PIPE, text=True
+        )
+        eventually(lambda: bool(world.cluster.fencer.orders))
+
+    _, said = client.communicate(timeout=10)
+    assert (client.returncode, said) == (102, "stonith_admin: the lab went away\n")
+
+
+def test_the_door_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Behind it are orders to cut power, and the BMCs' password."""
+    with open_door(new_world(), tmp_path) as door:
+        assert door.path.stat().st_mode & 0o777 == 0o600
+
+    assert not door.path.exists()

@@ -65,11 +65,12 @@ class Chain:
         moving = any(service.role in (Role.STARTING, Role.STOPPING) for service in services)
         if moving or not node.connected or node.unclean or not self._cluster.manages(node):
             return
-        for service in reversed(services):
+        managed = [service for service in services if self._managed(service)]
+        for service in reversed(managed):
             if service.role is Role.STARTED and not self._may_run(node, service):
                 self._stop(node, service)
                 return
-        for service in services:
+        for service in managed:
             if service.role is Role.STOPPED and self._may_run(node, service):
                 self._start(node, service)
                 return
@@ -87,7 +88,8 @@ class Chain:
             machine = self._machines[node.name]
             if service.role is not Role.STARTED or epoch != node.epoch:
                 return
-            if not machine.answers or not self._cluster.manages(node):
+            acts = self._cluster.manages(node) and self._managed(service)
+            if not machine.answers or not acts:
                 self._timeline.after(_MONITOR_S, notice)
             elif service.name not in machine.processes:
                 service.role = Role.STOPPED
@@ -110,10 +112,13 @@ class Chain:
         cib = self._cluster.cib
         return (
             cib.attributes(node.name).get("standby") not in ("on", "true")
-            and cib.target_role(node.name) != "Stopped"
-            and cib.target_role(f"{service}-clone") != "Stopped"
+            and not cib.stopped(node.name)
+            and not cib.stopped(f"{service}-clone")
             and not cib.bans(service, node.name)
         )
+
+    def _managed(self, service: Service) -> bool:
+        return self._cluster.cib.managed(f"{service.name}-clone")
 
     def _start(self, node: RemoteNode, service: Service) -> None:
         service.role = Role.STARTING

@@ -13,7 +13,6 @@ from enum import StrEnum
 CHAIN = ("neutron-openvswitch-agent", "ceilometer-compute", "nova-compute")
 GATE = "hacli-evacuating"
 _OPTIONS = "cluster_property_set[@id='cib-bootstrap-options']"
-_TARGET_ROLE = "meta_attributes/nvpair[@name='target-role']"
 _BINARIES = {"ceilometer-compute": "ceilometer-agent-compute"}
 
 
@@ -91,21 +90,42 @@ class Cib:
         if group is not None:
             _write_pair(group, name, value)
 
-    def target_role(self, resource: str) -> str | None:
-        """What the administrator wants of a resource; None when nothing is said."""
+    def meta(self, resource: str, name: str) -> str | None:
+        """A meta attribute of a resource (``target-role``, ``is-managed``); None when not set."""
         element = self._index.resources.get(resource)
-        pair = None if element is None else element.find(_TARGET_ROLE)
-        return None if pair is None else pair.get("value")
+        found = [] if element is None else element.findall("meta_attributes/nvpair")
+        return _pairs(found).get(name)
 
-    def set_target_role(self, resource: str, role: str) -> None:
-        """Write ``target-role``, as ``crm_resource --meta`` does.
+    def set_meta(self, resource: str, name: str, value: str) -> None:
+        """Write a meta attribute of a resource.
 
         Raises:
             KeyError: There is no such resource.
         """
         element = self._index.resources[resource]
         group = _group(element, "meta_attributes", f"{resource}-meta_attributes")
-        _write_pair(group, "target-role", role)
+        _write_pair(group, name, value)
+
+    def drop_meta(self, resource: str, name: str) -> bool:
+        """Remove a meta attribute; False when it was not there. Raises as ``set_meta``."""
+        group = self._index.resources[resource].find("meta_attributes")
+        pair = None if group is None else group.find(f"nvpair[@name='{name}']")
+        if group is None or pair is None:
+            return False
+        group.remove(pair)
+        return True
+
+    def stopped(self, resource: str) -> bool:
+        """The administrator wants the resource stopped."""
+        return self.meta(resource, "target-role") == "Stopped"
+
+    def managed(self, resource: str) -> bool:
+        """Whether the resource itself is managed; maintenance is another matter."""
+        return self.meta(resource, "is-managed") != "false"
+
+    def knows_resource(self, resource: str) -> bool:
+        """Whether the CIB has a primitive or clone of this name."""
+        return resource in self._index.resources
 
     def device_parameter(self, device: str, name: str) -> str | None:
         """A parameter of a fence device."""
@@ -138,6 +158,27 @@ class Cib:
             for location in self._index.locations.get(name, ()):
                 found += self._scores(location, node)
         return tuple((name, score) for name, score in found if score < 0)
+
+    def ban(self, resource: str, node: str) -> str:
+        """Forbid a resource on a node, as ``crm_resource --ban``; return the constraint's id."""
+        name = f"cli-ban-{resource}-on-{node}"
+        self.lift_ban(resource, node)
+        section = _group(self.root, "constraints", "")
+        attributes = {"id": name, "rsc": resource, "role": "Started", "node": node}
+        ET.SubElement(section, "rsc_location", {**attributes, "score": "-INFINITY"})
+        self.edited()
+        return name
+
+    def lift_ban(self, resource: str, node: str) -> str | None:
+        """Take such a ban away; return its id, None when there was none."""
+        section = self.root.find("constraints")
+        name = f"cli-ban-{resource}-on-{node}"
+        ban = None if section is None else section.find(f"rsc_location[@id='{name}']")
+        if section is None or ban is None:
+            return None
+        section.remove(ban)
+        self.edited()
+        return name
 
     def _scores(self, location: ET.Element, node: str) -> list[tuple[str, int]]:
         if location.get("node") == node:

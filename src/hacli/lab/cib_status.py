@@ -46,16 +46,17 @@ def whole_cib(cluster: Cluster) -> ET.Element:
 
 
 def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) -> None:
+    present = name in cluster.present
     state = attach(
         status,
         "node_state",
         {
             "id": number,
             "uname": name,
-            "in_ccm": True,
-            "crmd": "online",
-            "crm-debug-origin": "do_update_resource",
-            "join": "member",
+            "in_ccm": present,
+            "crmd": "online" if present else "offline",
+            "crm-debug-origin": "do_update_resource" if present else "post_cache_update",
+            "join": "member" if present else "down",
             "expected": "member",
         },
     )

@@ -87,10 +87,15 @@ class Cluster:
         """The whole cluster is unmanaged."""
         return self.cib.option("maintenance-mode", "false") == "true"
 
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The controllers that this one sees: without quorum it is alone."""
+        return self.controllers if self.quorum else self.controllers[:1]
+
     def in_maintenance(self, node: RemoteNode) -> bool:
-        """The node or the whole cluster is in maintenance."""
+        """The node or the whole cluster is in maintenance, or its connection is not managed."""
         own = self.cib.attributes(node.name).get("maintenance") == "true"
-        return own or self.maintenance_mode
+        return own or self.maintenance_mode or not self.cib.managed(node.name)
 
     def manages(self, node: RemoteNode) -> bool:
         """The cluster may act on this node now."""
@@ -182,7 +187,7 @@ class Cluster:
 
     def chain_rests(self, node: RemoteNode) -> None:
         """Every service is as it is wanted; stop the connection, if that is wanted."""
-        if self.cib.target_role(node.name) == "Stopped":
+        if self.cib.stopped(node.name):
             node.epoch += 1
             node.origin = "remote_node_down"
             self.connections.stop(node)
@@ -240,7 +245,6 @@ class Cluster:
                 busy.add(node.name)
 
     def _fence_unclean(self, node: RemoteNode) -> None:
-        node.fencing = True
         if node.failed:
             self.connections.stop(node)
         if self.cib.devices_for(node.name):
@@ -293,7 +297,7 @@ class Cluster:
         if node.connected:
             self.connections.fail(node, Loss.CLOSED)
             self.connections.stop(node)
-        node.unclean = node.fencing = False
+        node.unclean = False
         node.fence_failures = 0
         node.retry_fence_at = 0.0
         node.node_fenced = int(self.timeline.now)

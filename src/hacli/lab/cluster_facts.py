@@ -92,7 +92,6 @@ class RemoteNode:
     lost_at: float = 0.0
     epoch: int = 0  # goes up whenever what is under way on the node no longer counts
     unclean: bool = False
-    fencing: bool = False  # the cluster has begun to deal with it being unclean
     fence_failures: int = 0
     retry_fence_at: float = 0.0
     node_fenced: int | None = None  # None: it never was connected; 0: it is, or was lost since

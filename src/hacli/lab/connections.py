@@ -104,7 +104,7 @@ class Connections:
     def start(self, node: RemoteNode) -> None:
         """Try to connect, for up to a minute, where that is wanted and allowed."""
         settings = self._cluster.settings
-        wanted = self._cluster.cib.target_role(node.name) != "Stopped"
+        wanted = not self._cluster.cib.stopped(node.name)
         too_early = node.failed and self._timeline.now < node.lost_at + settings.reconnect_s
         if node.role is not Role.STOPPED or node.unclean or too_early:
             return

@@ -62,7 +62,8 @@ def _summary(summary: ET.Element, cluster: Cluster) -> None:
     attach(summary, "last_change", {"time": ctime(cluster.changed_at), **changed})
     computes, controllers = len(cluster.nodes), len(cluster.controllers)
     attach(summary, "nodes_configured", {"number": computes + controllers})
-    stopped = sum(cluster.cib.target_role(name) == "Stopped" for name in cluster.nodes)
+    stopped = sum(cluster.cib.stopped(name) for name in cluster.nodes)
+    stopped += sum(cluster.cib.stopped(f"{s}-clone") for s in CHAIN) * (computes + controllers)
     number = 2 * computes + len(CHAIN) * (computes + controllers)
     attach(summary, "resources_configured", {"number": number, "disabled": stopped, "blocked": 0})
     attach(
@@ -90,7 +91,7 @@ def _nodes(parent: ET.Element, cluster: Cluster) -> None:
             standby=cluster.cib.attributes(node.name).get("standby") in ("on", "true"),
             maintenance=cluster.in_maintenance(node),
             unclean=node.unclean,
-            shutdown=node.role is Role.STARTED and node.failed,
+            shutdown=node.role is Role.STARTED and (node.failed or cluster.cib.stopped(node.name)),
             resources_running=sum(_active(s.role) for s in node.services.values()),
             type="remote",
         )
@@ -99,9 +100,10 @@ def _nodes(parent: ET.Element, cluster: Cluster) -> None:
             parent,
             name=name,
             id=str(number),
-            online=True,
+            online=name in cluster.present,
+            unclean=name not in cluster.present,
             feature_set=FEATURE_SET,
-            expected_up=True,
+            expected_up=name in cluster.present,
             is_dc=name == cluster.dc,
             resources_running=_running_on(cluster, name),
             type="member",
@@ -154,8 +156,8 @@ def _resources(parent: ET.Element, cluster: Cluster) -> None:
             role=node.role,
             node=_controller(cluster, node.controller),
             failed=node.failed,
-            managed=managed,
-            target_role=cluster.cib.target_role(node.name),
+            managed=managed and cluster.cib.managed(node.name),
+            target_role=cluster.cib.meta(node.name, "target-role"),
         ).show(parent)
         for device in cluster.cib.devices_for(node.name):
             stopped = device in cluster.stopped_devices
@@ -175,19 +177,21 @@ def _controller(cluster: Cluster, name: str) -> tuple[str, str]:
 
 
 def _clone(parent: ET.Element, cluster: Cluster, service: str) -> None:
-    managed = not cluster.maintenance_mode
+    name = f"{service}-clone"
+    managed = not cluster.maintenance_mode and cluster.cib.managed(name)
+    target_role = cluster.cib.meta(name, "target-role")
     clone = attach(
         parent,
         "clone",
         {
-            "id": f"{service}-clone",
+            "id": name,
             "multi_state": False,
             "unique": False,
             "managed": managed,
-            "disabled": False,
+            "disabled": cluster.cib.stopped(name),
             "failed": False,
             "failure_ignored": False,
-            "target_role": cluster.cib.target_role(f"{service}-clone"),
+            "target_role": target_role,
         },
     )
     nodes = by_name(cluster.nodes.values())
@@ -200,9 +204,16 @@ def _clone(parent: ET.Element, cluster: Cluster, service: str) -> None:
             node=(node.name, node.name),
             cached=node.online,
             failed=node.services[service].failed,
-            managed=not cluster.in_maintenance(node),
+            managed=managed and not cluster.in_maintenance(node),
+            target_role=target_role,
         ).show(clone)
-    idle = _Resource(id=service, agent="ocf:lab:service", role=Role.STOPPED, managed=managed)
+    idle = _Resource(
+        id=service,
+        agent="ocf:lab:service",
+        role=Role.STOPPED,
+        managed=managed,
+        target_role=target_role,
+    )
     for _ in range(len(nodes) + len(cluster.controllers) - len(active)):
         idle.show(clone)
 

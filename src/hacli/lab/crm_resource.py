@@ -1,4 +1,6 @@
-"""``crm_resource`` of the lab: restart a service on a node, clean up failures."""
+"""``crm_resource`` of the lab: restart, clean up, meta attributes, bans; the real tool's texts."""
+
+from collections.abc import Callable, Mapping
 
 from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
@@ -16,6 +18,12 @@ SPEC = {
     "q": "quiet",
     "output": "output-as=",
     "restart": "restart",
+    "m": "meta",
+    "p": "set-parameter=",
+    "v": "parameter-value=",
+    "d": "delete-parameter=",
+    "B": "ban",
+    "clear": "clear",
 }
 _DEFAULT_TIMEOUT_S = 60.0
 
@@ -25,23 +33,84 @@ def crm_resource(cluster: Cluster, call: Invocation) -> Reply:
     if not cluster.running:
         text = "crm_resource: Could not connect to the CIB: Transport endpoint is not connected\n"
         return Answer(code=DISCONNECT, stderr=f"{text}Error performing operation: Not connected\n")
+    verbs: Mapping[str, Callable[[Cluster, Invocation], Reply]] = {
+        "cleanup": _clean_up,
+        "refresh": _clean_up,
+        "restart": _restart,
+        "set-parameter": _set_meta,
+        "delete-parameter": _drop_meta,
+        "ban": _ban,
+        "clear": _clear,
+    }
+    verb = next((name for name in verbs if call.has(name)), None)
+    if verb is None:
+        return Answer(code=USAGE, stderr="crm_resource: no command\n")
+    return verbs[verb](cluster, call)
+
+
+def _clean_up(cluster: Cluster, call: Invocation) -> Answer:
     resource, node = call.options.get("resource"), call.options.get("node")
-    if call.has("cleanup") or call.has("refresh"):
-        cluster.clean_up(resource, node)
-        return Answer(stdout=_cleaned(resource, node))
-    if call.has("restart"):
-        return _restart(cluster, call, (resource or "").removesuffix("-clone"), node or "")
-    return Answer(code=USAGE, stderr="crm_resource: no command\n")
-
-
-def _cleaned(resource: str | None, node: str | None) -> str:
+    cluster.clean_up(resource, node)
     where = node or "all nodes"
-    return f"Cleaned up {resource or 'all resources'} on {where}\n"
+    return Answer(stdout=f"Cleaned up {resource or 'all resources'} on {where}\n")
 
 
-def _restart(cluster: Cluster, call: Invocation, service: str, node: str) -> Reply:
+def _set_meta(cluster: Cluster, call: Invocation) -> Answer:
+    """Write a meta attribute: ``target-role``, ``is-managed``."""
+    resource = call.options.get("resource", "")
+    name, value = call.options["set-parameter"], call.options.get("parameter-value", "")
+    if not cluster.cib.knows_resource(resource):
+        return _not_found(resource)
+    cluster.cib.set_meta(resource, name, value)
+    cluster.configuration_changed()
+    group = f"{resource}-meta_attributes"
+    written = f"id={group}-{name} set={group} name={name} value={value}"
+    return Answer(stdout=f"Set '{resource}' option: {written}\n")
+
+
+def _drop_meta(cluster: Cluster, call: Invocation) -> Answer:
+    resource, name = call.options.get("resource", ""), call.options["delete-parameter"]
+    if not cluster.cib.knows_resource(resource):
+        return _not_found(resource)
+    if not cluster.cib.drop_meta(resource, name):
+        return Answer()
+    cluster.configuration_changed()
+    written = f"id={resource}-meta_attributes-{name} name={name}"
+    return Answer(stdout=f"Deleted '{resource}' option: {written}\n")
+
+
+def _ban(cluster: Cluster, call: Invocation) -> Answer:
+    resource, node = call.options.get("resource", ""), call.options.get("node", "")
+    if not (cluster.cib.knows_resource(resource) and cluster.cib.knows_node(node)):
+        return _not_found(resource)
+    name = cluster.cib.ban(resource, node)
+    cluster.configuration_changed()
+    warning = (
+        f"WARNING: Creating rsc_location constraint '{name}' with a score of -INFINITY"
+        f" for resource {resource} on {node}.\n"
+    )
+    return Answer(stderr=warning)
+
+
+def _clear(cluster: Cluster, call: Invocation) -> Answer:
+    resource, node = call.options.get("resource", ""), call.options.get("node", "")
+    name = cluster.cib.lift_ban(resource, node)
+    if name is None:
+        return Answer()
+    cluster.configuration_changed()
+    return Answer(stdout=f"Removing constraint: {name}\n")
+
+
+def _not_found(resource: str) -> Answer:
+    text = f"crm_resource: Resource '{resource}' not found\n"
+    return Answer(code=NO_SUCH, stderr=f"{text}Error performing operation: No such object\n")
+
+
+def _restart(cluster: Cluster, call: Invocation) -> Reply:
+    service = call.options.get("resource", "").removesuffix("-clone")
+    node = call.options.get("node", "")
     if service not in CHAIN or node not in cluster.nodes:
-        return Answer(code=NO_SUCH, stderr=f"crm_resource: Resource '{service}' not found\n")
+        return _not_found(service)
     running = cluster.nodes[node].services[service]
     if running.role is not Role.STARTED:
         text = f"{service} is not running on {node} and so cannot be restarted\n"
