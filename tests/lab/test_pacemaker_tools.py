@@ -387,7 +387,7 @@ def test_a_minority_sees_itself_alone_and_every_compute_node_online() -> None:
 
 def _unmanaged(world: World) -> None:
     world.cluster.cib.set_meta("compute-3", "is-managed", "false")
-    world.cluster.cib.set_meta("nova-compute-clone", "target-role", "Stopped")
+    world.cluster.cib.set_target_role("nova-compute-clone", "Stopped")
 
 
 def _healthy(world: World) -> None:

@@ -106,6 +106,10 @@ class Cib:
         group = _group(element, "meta_attributes", f"{resource}-meta_attributes")
         _write_pair(group, name, value)
 
+    def set_target_role(self, resource: str, role: str) -> None:
+        """Say what is wanted of a resource. Raises as ``set_meta``."""
+        self.set_meta(resource, "target-role", role)
+
     def drop_meta(self, resource: str, name: str) -> bool:
         """Remove a meta attribute; False when it was not there. Raises as ``set_meta``."""
         group = self._index.resources[resource].find("meta_attributes")
