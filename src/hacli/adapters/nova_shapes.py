@@ -56,19 +56,21 @@ def parse_fault(body: object) -> str | None:
     return None
 
 
-def parse_date(header: str | None) -> datetime:
-    """The API's own clock at the answer.
+def parse_date(header: str | None) -> datetime | None:
+    """The API's own clock at the answer; None where it sends no Date, as a bare uwsgi does.
 
     Raises:
-        ShapeError: No Date header, or none that can be read.
+        ShapeError: A Date header that cannot be read.
     """
+    if header is None:
+        return None
     try:
-        return parsedate_to_datetime(header or "").astimezone(UTC)
+        return parsedate_to_datetime(header).astimezone(UTC)
     except ValueError as error:
         raise ShapeError(f"no usable Date header: {header!r}") from error
 
 
-def parse_services(body: object, *, date: datetime) -> ServiceList:
+def parse_services(body: object, *, date: datetime | None) -> ServiceList:
     """All services; those of a cell that is down have only binary, host and status (2.69)."""
     return ServiceList(
         services=parse_compute_services(body),

@@ -30,7 +30,7 @@ class ServiceList:
     """All compute services, from one request."""
 
     services: tuple[ComputeService, ...]
-    date: datetime  # the API's own clock at the answer (Date header)
+    date: datetime | None  # the API's own clock at the answer; a bare uwsgi sends no Date header
     schedulers_up: int
     conductors_up: int
 

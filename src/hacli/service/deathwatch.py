@@ -1,9 +1,12 @@
 """Watch one host's witnesses, keep what they said, and have it judged (laws L1 to L3)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hacli.domain.cluster import ClusterView, NodeState
 from hacli.domain.evidence import (
+    HEARTBEAT_STILL_S,
     Attestation,
     Doubt,
     FenceEvidence,
@@ -16,8 +19,8 @@ from hacli.domain.evidence import (
     Silence,
     judge,
 )
-from hacli.domain.hosts import ComputeHost, connected, opinion_counts
-from hacli.domain.servers import ServiceList
+from hacli.domain.hosts import ComputeHost, connected, lost, opinion_counts
+from hacli.domain.servers import ComputeService, ServiceList
 from hacli.errors import SourceError
 from hacli.ports import Task, World
 from hacli.service.asking import TICK_S, ask_all, outcome_of
@@ -50,6 +53,7 @@ class DeathWatch:
         self._vanished: frozenset[str] = frozenset()
         self._attestation: Attestation | None = None
         self._writes = 0
+        self._api_clock = _ApiClock()
         self._full_view_at = float("-inf")
         self._open: dict[str, Task[object]] = {}
         self._open_since = 0.0
@@ -142,8 +146,9 @@ class DeathWatch:
         return self._world.cluster.read_node_state(self._host.node.name)
 
     def _read_heartbeat(self) -> object:
-        writes = self._writes
-        return writes, self._world.compute.read_services()
+        writes, asked_at = self._writes, self._world.clock.monotonic()
+        services = self._world.compute.read_services()
+        return _ServicesRead(writes, services, asked_at, self._world.clock.monotonic())
 
     def _take(self, name: str, answer: object, *, began: float) -> None:
         silence = Silence(why=answer.why, at=began) if isinstance(answer, SourceError) else None
@@ -157,17 +162,18 @@ class DeathWatch:
             self._heartbeat = (*self._heartbeat, silence or self._beat(answer, began))[-KEEP:]
 
     def _beat(self, answer: object, began: float) -> HeartbeatReading | Silence:
-        assert isinstance(answer, tuple)
-        writes, services = answer
-        assert isinstance(services, ServiceList)
+        assert isinstance(answer, _ServicesRead)
         assert self._host.service is not None
-        service = services.of(self._host.service.host)
+        service = answer.services.of(self._host.service.host)
         if service is None or not service.known:
             return Silence(why="Nova shows no such compute service", at=began)
-        if writes != self._writes:
+        if answer.writes != self._writes:
             return Silence(why="read while we were writing", at=began)
+        date = self._api_clock.date_of(answer, service)
+        if date is None:
+            return Silence(why="nova-compute has never reported", at=began)
         return HeartbeatReading(
-            at=began, updated_at=service.updated_at, date=services.date, writes=writes
+            at=answer.asked_at, updated_at=service.updated_at, date=date, writes=answer.writes
         )
 
     def _node_reading(self, answer: object, began: float) -> NodeReading | Silence:
@@ -182,8 +188,8 @@ class DeathWatch:
         node = view.node(self._host.node.name)
         if node is None:
             return Silence(why="Pacemaker does not list the node any more", at=began)
-        if self._orders:
-            self._vanished |= self._neighbours - _connected_nodes(view)
+        if self._orders and began - self._orders[-1].at <= FULL_VIEW_S:
+            self._vanished |= self._neighbours & _lost_nodes(view)
         completed = [event for event in node.fence_events if event.status != "pending"]
         return NodeReading(
             at=began,
@@ -214,7 +220,48 @@ class DeathWatch:
         )
 
 
+@dataclass(frozen=True)
+class _ServicesRead:
+    """One answer of Nova, the writes of ours that preceded it, and when it was asked and came."""
+
+    writes: int
+    services: ServiceList
+    asked_at: float
+    answered_at: float
+
+
+class _ApiClock:
+    """The API's clock: its Date header, or one of our own where it sends none.
+
+    Our own starts at the first ``updated_at`` read, as if that heartbeat had come with the answer,
+    and runs by our monotonic clock: what it calls still for 15 s we have watched for 15 s. A
+    service that Nova itself calls down, and nobody forced down, was silent for longer than that
+    by Nova's clock (``service_down_time``, 60 s) already. The two are never mixed.
+    """
+
+    def __init__(self) -> None:
+        self._sends_date: bool | None = None
+        self._start: tuple[datetime, float] | None = None
+
+    def date_of(self, read: _ServicesRead, service: ComputeService) -> datetime | None:
+        """The time of the answer; None when nothing tells it."""
+        if self._sends_date is None:
+            self._sends_date = read.services.date is not None
+        if self._sends_date or service.updated_at is None:
+            return read.services.date if self._sends_date else None
+        if self._start is None:
+            silent = not service.up and not service.forced_down
+            lead = timedelta(seconds=HEARTBEAT_STILL_S if silent else 0.0)
+            self._start = (service.updated_at + lead, read.answered_at)
+        began, at = self._start
+        return began + timedelta(seconds=max(0.0, read.asked_at - at))
+
+
 def _connected_nodes(view: ClusterView | None) -> frozenset[str]:
     if view is None:
         return frozenset()
     return frozenset(n.name for n in view.nodes if connected(n) and opinion_counts(n, view))
+
+
+def _lost_nodes(view: ClusterView) -> frozenset[str]:
+    return frozenset(n.name for n in view.nodes if lost(n, view))
