@@ -63,7 +63,7 @@ class Operator:
 
     def recover(self, name: str, verb: Verb = Verb.RECOVER, **choices: object) -> Recovered:
         """``recover``, or ``fence`` or ``evacuate``, from the first question to the last event."""
-        options = _options(verb, choices)
+        options = options_of(verb, choices)
         prepared = self.prepare(name, options)
         require_gates(prepared, options)
         host = prepared.host.name
@@ -89,11 +89,15 @@ class Operator:
             self.site.configured,
             name,
             policy=self.policy,
-            options=options or _options(Verb.RECOVER, {}),
+            options=options or options_of(Verb.RECOVER, {}),
             history=self.store,
         )
         self.site.name_host(prepared.host.names)
         return prepared
+
+    def refuse(self, name: str, choices: Options) -> None:
+        """The questions, and the first objection raised; nothing is done."""
+        require_gates(self.prepare(name, choices), choices)
 
     def enable(self, name: str, *, timeout_s: float = 600.0, adopt: bool = False) -> Switched:
         """``enable``, from the first question to the last event."""
@@ -138,7 +142,8 @@ class Operator:
             raise
 
 
-def _options(verb: Verb, choices: Mapping[str, object]) -> Options:
+def options_of(verb: Verb, choices: Mapping[str, object]) -> Options:
+    """What the operator chose; ``choices`` are fields of ``Options``."""
     return Options(verb=verb, context=CONTEXT, **choices)  # type: ignore[arg-type]
 
 
@@ -248,7 +253,7 @@ class Site:
     def lose(self, host: str) -> None:
         """The host's kernel panics, and Pacemaker finds out and fences it."""
         self.region.apply(Crash(host=host))
-        self.until(lambda: self.region.cluster.nodes[host].node_fenced > 0)
+        self.until(lambda: bool(self.region.cluster.nodes[host].node_fenced))
 
     def seed(
         self,

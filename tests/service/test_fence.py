@@ -2,20 +2,23 @@
 
 import pytest
 
-from hacli.domain.evidence import Witness
 from hacli.domain.events import EvidenceTaken
+from hacli.domain.evidence import Witness
 from hacli.domain.policy import Policy
 from hacli.errors import Failed, NotFenced, Refused
 from hacli.lab.bmcs import BmcFault
+from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.commands import BreakBmc, Crash, Cut, Hang, PowerOff
+from hacli.lab.region import RegionSettings
 from hacli.service.recovery import Verb
 from tests.fakes.world import Operator, Site
+from tests.service.conftest import NewSite
 
 
 def _unfenced(operator: Operator, name: str = "compute-1", **choices: object) -> NotFenced:
     """Recover, expect no evidence, and see that no server and no force-down was touched."""
     with pytest.raises(NotFenced) as failure:
-        operator.recover(name, **choices)
+        operator.recover(name, Verb.RECOVER, **choices)
     log = operator.site.log
     assert log.evacuations() == ()
     assert not any((call.body or {}).get("forced_down") for call in log.writes())
@@ -139,7 +142,8 @@ def test_off_is_ordered_also_when_it_already_reads_off(site: Site) -> None:
 
     site.operator().recover("compute-1")
 
-    assert [call.what for call in site.log.writes() if call.port == "pacemaker"][0] == "fence_off"
+    orders = [call.what for call in site.log.writes() if call.port == "pacemaker"]
+    assert orders[0] == "fence_off"
 
 
 def test_a_host_that_pacemaker_does_not_fence_is_fenced_by_its_bmc(site: Site) -> None:
@@ -229,3 +233,22 @@ def test_a_neighbour_that_vanishes_with_the_power_off_stops_the_run(site: Site) 
     assert "compute-2 vanished" in failure.value.why
     missed = site.region.cluster.nodes["compute-2"].lost_at
     assert site.log.evacuations()[-1].at <= missed + 6
+
+
+def test_another_host_that_dies_minutes_later_has_nothing_to_do_with_the_power_off(
+    build: NewSite,
+) -> None:
+    """The wrong-box check looks at the minute after the power-off, not at a whole recovery."""
+    slow = RegionSettings(cloud=CloudSettings(spawn_seconds=30.0))
+    site = build("compute-1", "compute-2", "compute-3", settings=slow)
+    ids = site.seed("compute-1", 20)
+    service = site.region.cloud.tables.compute_service("compute-3")
+    assert service is not None
+    service.disabled = True  # so that no server is on its way there
+    site.lose("compute-1")
+    site.after(90.0, lambda: site.region.apply(Crash(host="compute-3")))
+
+    result = site.operator().recover("compute-1")
+
+    assert site.region.cluster.nodes["compute-3"].node_fenced
+    assert {end.server.id for end in result.evacuated.verified} == set(ids)
