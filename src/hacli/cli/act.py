@@ -1,12 +1,11 @@
 """Commands that act: recover, fence, evacuate, disable, enable."""
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from hacli.cli import acting
+from hacli.cli import acting, documents
 from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode
 from hacli.cli.options import (
@@ -186,7 +185,7 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
     app.command = "fence"
     yes, confirm, dry_run = given["yes"], given["confirm"], given["dry_run"]
     if given["power_on"]:
-        return _power_on(app, host)
+        return _power_on(app, host, dry_run=dry_run)
     if not dry_run:
         acting.require_answer(app, host, yes=yes, confirm=confirm)
     options = Options(
@@ -199,12 +198,18 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
     return acting.act_on_host(app, host, options, yes=yes, confirm=confirm, dry_run=dry_run)
 
 
-def _power_on(app: App, host: str) -> int:
+def _power_on(app: App, host: str, *, dry_run: bool) -> int:
     app.host = host
     connection = app.connect()
     found, _ = enabling.find(connection.world, connection.hosts, host)
+    label = found.bmc.label if found.bmc else "no BMC is known"
+    if dry_run:
+        lines = ["DRY RUN: nothing is changed.", "", f"{found.name} would be ordered on: {label}."]
+        _show(app, "fence-plan", found.name, lines)
+        return ExitCode.OK
     powering.power_on(connection.world, found)
-    _show(app, [f"{found.name} was ordered on.", f"Next:   hacli status {found.name}"])
+    lines = [f"{found.name} was ordered on.", f"Next:   hacli status {found.name}"]
+    _show(app, "fence-power-on", found.name, lines)
     return ExitCode.OK
 
 
@@ -280,7 +285,8 @@ def _switch(
     connection = app.connect()
     found, sources = enabling.find(connection.world, connection.hosts, host)
     if dry_run:
-        _show(app, enabling.preview(connection.world, found, app.command))
+        lines = enabling.preview(connection.world, found, app.command)
+        _show(app, f"{app.command}-plan", found.name, lines)
         return ExitCode.OK
     with acting.locked_journal(connection, app.command, found.name) as journal:
         run = enabling.start_run(
@@ -313,24 +319,15 @@ def _show_switched(app: App, result: Switched) -> None:
         lines += [f"Kept:   {kept}" for kept in result.kept]
         lines.append(f"Undo:   hacli {undo} {result.host}")
     if app.output is Output.JSON:
-        document = {
-            "schema": f"hacli.{result.verb}/1",
-            "ok": True,
-            "host": result.host,
-            "run": result.run,
-            "already": result.already,
-            "kept": list(result.kept),
-        }
-        click.echo(json.dumps(document, indent=2))
+        body = {"host": result.host, "run": result.run, "already": result.already}
+        documents.emit(app, result.verb, body | {"kept": list(result.kept)})
     elif app.output is Output.TABLE:
         click.echo("\n".join(lines))
     app.result_shown = True
 
 
-def _show(app: App, lines: list[str]) -> None:
-    if app.output is Output.JSON:
-        document = {"schema": f"hacli.{app.command}/1", "ok": True, "text": lines}
-        click.echo(json.dumps(document, indent=2))
-    elif app.output is Output.TABLE:
+def _show(app: App, schema: str, host: str, lines: list[str]) -> None:
+    if app.output is not Output.TABLE:
+        documents.emit(app, schema, {"host": host, "text": lines})
+    else:
         click.echo("\n".join(lines))
-    app.result_shown = True

@@ -1,6 +1,5 @@
 """What all acting commands share: the question, the lock, the journal, the end of the run."""
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,13 +8,13 @@ from typing import TypeVar
 
 import click
 
-from hacli.cli import recover_screen
+from hacli.cli import documents, recover_screen
 from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.progress import listener_for
 from hacli.cli.text import styled
 from hacli.domain.events import Errored, RunEnded
-from hacli.errors import Declined, HacliError, UsageError
+from hacli.errors import Declined, HacliError, Interrupted, UsageError
 from hacli.ports import Journal
 from hacli.service.recovery import (
     Options,
@@ -78,15 +77,19 @@ def ask_for_reason(app: App, host: str, acknowledged: str | None) -> str | None:
 
 
 def _read_line(question: str) -> str:
-    """One line from the terminal; Ctrl-C at the question leaves at once, whatever runs else."""
+    """One line from the terminal, empty at its end; Ctrl-C at the question leaves at once.
+
+    The question goes to stderr: stdout is for the result.
+    """
+    click.echo(question, nl=False, err=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        answer = click.prompt(
-            question, default="", show_default=False, prompt_suffix="", err=True, type=str
-        )
+        return sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+        raise Interrupted("Stopped at the question.", signal_number=signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, before)
-    return str(answer).strip()
 
 
 def confirm_host(host: str, lines: Iterator[str]) -> None:
@@ -205,27 +208,24 @@ def _show_dry_run(app: App, connection: Connection, prepared: Prepared, options:
     except HacliError as error:
         refusal = error
     app.result_shown = True
+    code = ExitCode.OK if refusal is None else exit_code_of(refusal)
     if app.output is not Output.TABLE:
-        time = _now(connection)
-        document = recover_screen.plan_document(prepared, options, yes=refusal is None, time=time)
-        click.echo(json.dumps(document, indent=2))
+        body = recover_screen.plan_document(prepared, options)
+        documents.emit(app, f"{options.verb.value}-plan", body, code=code, time=_now(connection))
     else:
         lines = recover_screen.dry_run_lines(prepared, options, yes=refusal is None)
         click.echo("\n".join(lines))
-    if refusal is None:
-        return ExitCode.OK
-    from hacli.cli import failures
+    if refusal is not None:
+        from hacli.cli import failures
 
-    failures.show(app, refusal, ExitCode.REFUSED)
-    return ExitCode.REFUSED
+        failures.show(app, refusal, code)
+    return code
 
 
 def _show_result(app: App, connection: Connection, result: Recovered, code: ExitCode) -> None:
     if app.output is Output.JSON:
-        document = recover_screen.result_document(
-            result, exit_code=int(code), time=_now(connection)
-        )
-        click.echo(json.dumps(document, indent=2))
+        body = recover_screen.result_document(result)
+        documents.emit(app, result.verb.value, body, code=code, time=_now(connection))
     elif app.output is Output.TABLE:
         style = "green" if code is ExitCode.OK else "yellow"
         color = app.colored(sys.stdout)

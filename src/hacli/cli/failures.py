@@ -1,17 +1,21 @@
 """How a failure is shown: What, Why, State, Next, More, or the same as JSON (``ux.md`` 4.6)."""
 
-import json
+import re
+import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
+from hacli.cli import documents
 from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.text import styled, wrapped
 from hacli.errors import HacliError, Interrupted
 
 WIDTH = 80
+INDENT = 7
 TITLES = {
     ExitCode.REFUSED: "REFUSED",
     ExitCode.PARTIAL: "PARTLY RECOVERED",
@@ -20,6 +24,10 @@ TITLES = {
     ExitCode.TIMEOUT: "TIME IS UP",
     ExitCode.INTERRUPTED: "STOPPED",
     ExitCode.TERMINATED: "STOPPED",
+}
+SPECIAL_TITLES = {
+    ("evacuate", ExitCode.PARTIAL): "PARTLY EVACUATED",
+    ("enable", ExitCode.TIMEOUT): "NOT YET ENABLED",
 }
 VERBS = {
     "recover": "NOT RECOVERED",
@@ -50,13 +58,12 @@ def show(app: App, error: HacliError, code: ExitCode) -> None:
     if isinstance(error, Interrupted):
         error = _with_resume(app, error)
     host = error.host or app.host
-    if app.output is Output.JSON and not app.result_shown:
-        click.echo(json.dumps(_document(app, error, code, host), indent=2))
-    if app.output is Output.JSONL and not app.result_shown:
-        click.echo(json.dumps(_last_event(app, error, code, host)))
+    if app.output is not Output.TABLE and not app.result_shown:
+        documents.emit_error(app, _as_data(error), code=code, host=host)
     color = app.colored(sys.stderr)
     for number, line in enumerate(_screen(app, error, code, host)):
-        click.echo(styled(line, "red" if number == 0 else None, color=color), err=True)
+        style = "red" if number == 0 else None
+        click.echo(styled(line, style, color=color), err=True, color=True)
 
 
 def show_usage(app: App, error: click.ClickException) -> None:
@@ -64,6 +71,8 @@ def show_usage(app: App, error: click.ClickException) -> None:
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx is not None else "hacli"
     wrong = HacliError(error.format_message(), next_steps=(f"{command} --help",), code="USAGE")
+    if app.output is Output.TABLE:
+        app.output = documents.asked_for(app.arguments)
     show(app, wrong, ExitCode.USAGE)
 
 
@@ -81,7 +90,7 @@ def show_bug(app: App, error: Exception) -> None:
 
 
 def _with_resume(app: App, error: Interrupted) -> Interrupted:
-    words = " ".join(("hacli", *app.arguments))
+    words = shlex.join(("hacli", *app.arguments))
     acted = app.run is not None
     state = error.state
     if not state:
@@ -95,9 +104,8 @@ def _with_resume(app: App, error: Interrupted) -> Interrupted:
 
 
 def _title(app: App, error: HacliError, code: ExitCode, host: str | None) -> str:
-    title = TITLES.get(code) or VERBS.get(app.command) or "ERROR"
-    if code is ExitCode.PARTIAL and app.command == "evacuate":
-        title = "PARTLY EVACUATED"
+    special = SPECIAL_TITLES.get((app.command, code))
+    title = special or TITLES.get(code) or VERBS.get(app.command) or "ERROR"
     left = f"{title} {host}" if host else title
     right = f"[{error.code}]"
     return left.ljust(max(0, WIDTH - 1 - len(right))) + right
@@ -108,52 +116,37 @@ def _screen(app: App, error: HacliError, code: ExitCode, host: str | None) -> li
     for label, text in (("What", error.what), ("Why", error.why), ("State", error.state)):
         if text:
             lines += wrapped(label, text)
-    for number, step in enumerate(error.next_steps):
-        lines.append(f"{'Next' if number == 0 else '':7}{step}")
+    lines += next_lines(error.next_steps)
     more = [f"hacli explain {error.code}"]
     if app.run is not None:
         more.append(f"hacli history show {app.run}")
-    lines.append(f"{'More':7}{'    '.join(more)}")
+    lines.append(f"{'More':{INDENT}}{'    '.join(more)}")
     return lines
 
 
-def _document(app: App, error: HacliError, code: ExitCode, host: str | None) -> dict[str, object]:
+def next_lines(steps: Sequence[str]) -> list[str]:
+    """Commands and their descriptions in two columns; where that is too wide, under each other.
+
+    The two parts of a step, in either order, are those that two or more blanks keep apart.
+    """
+    rows = [re.split(r"(?<=\S)\s{2,}|^\s+", step, maxsplit=1) for step in steps]
+    width = max((len(row[0]) for row in rows if len(row) > 1), default=0)
+    lines: list[str] = []
+    for left, *rest in rows:
+        if not rest:
+            lines.append(left)
+        elif INDENT + width + 2 + len(rest[0]) < WIDTH:
+            lines.append(f"{left:{width}}  {rest[0]}")
+        else:
+            lines += [left, f"    {rest[0]}"] if left else [f"    {rest[0]}"]
+    return [f"{'' if number else 'Next':{INDENT}}{line}" for number, line in enumerate(lines)]
+
+
+def _as_data(error: HacliError) -> dict[str, object]:
     return {
-        "schema": f"hacli.{app.command or 'error'}/1",
-        "time": _now(),
-        "ok": False,
-        "exit_code": int(code),
-        "host": host,
-        "run": app.run,
-        "error": {
-            "code": error.code,
-            "what": error.what,
-            "why": error.why,
-            "state": error.state,
-            "next": list(error.next_steps),
-        },
-    }
-
-
-def _now() -> str:
-    from hacli.wiring import utc_now
-
-    return utc_now().isoformat().replace("+00:00", "Z")
-
-
-def _last_event(app: App, error: HacliError, code: ExitCode, host: str | None) -> dict[str, object]:
-    """The result line of a stream that never got a journal: every stream ends with one."""
-    return {
-        "v": 1,
-        "time": _now(),
-        "run": app.run,
-        "op": app.command,
-        "host": host,
-        "seq": 1,
-        "event": "result",
-        "status": "failed",
-        "exit_code": int(code),
         "code": error.code,
         "what": error.what,
         "why": error.why,
+        "state": error.state,
+        "next": list(error.next_steps),
     }

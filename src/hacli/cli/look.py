@@ -2,12 +2,13 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from hacli.cli import documents
 from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode
 from hacli.cli.options import (
@@ -20,6 +21,7 @@ from hacli.cli.text import columns, duration, stamp, wrapped
 from hacli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hacli.domain.runs import RunSummary
     from hacli.service.observe import Region
 
 WATCH_S = 5.0
@@ -58,16 +60,24 @@ def status(
     app = app_of(ctx)
     app.command = "status"
     connection = app.connect()
+    shown = _Shown(all=show_all, named=bool(hosts), exit_code=exit_code)
     while True:
         region = observe_region(connection.world, connection.hosts, power=not no_power, only=hosts)
         if watch and sys.stdout.isatty():
             click.clear()
-        _show_region(
-            app, region, now=connection.world.clock.now(), show_all=show_all, named=bool(hosts)
-        )
+        code = _show_region(app, region, shown, now=connection.world.clock.now())
         if not watch:
-            return _status_code(region, exit_code=exit_code)
+            return code
         connection.world.clock.wait(WATCH_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What the operator wants to see of the region, and in the exit code."""
+
+    all: bool
+    named: bool
+    exit_code: bool
 
 
 def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:
@@ -80,25 +90,27 @@ def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def _show_region(app: App, region: "Region", *, now: datetime, show_all: bool, named: bool) -> None:
+def _show_region(app: App, region: "Region", shown: _Shown, *, now: datetime) -> ExitCode:
     from hacli.cli.status_screen import StatusView, lines_of
 
-    app.result_shown = True
+    code = _status_code(region, exit_code=shown.exit_code)
     if app.output is not Output.TABLE:
-        click.echo(json.dumps(_region_document(region, now), indent=2))
-        return
+        body = _region_document(region)
+        documents.emit(app, "status", body, code=code, ok=region.complete, time=_time(now))
+        return code
     view = StatusView(
         region=region,
         now=now,
-        show_all=show_all,
-        detail=named,
+        show_all=shown.all,
+        detail=shown.named,
         verbose=app.verbosity > 0,
         color=app.colored(sys.stdout),
     )
     click.echo("\n".join(lines_of(view)))
+    return code
 
 
-def _region_document(region: "Region", now: datetime) -> dict[str, object]:
+def _region_document(region: "Region") -> dict[str, object]:
     from hacli.cli.status_screen import host_document
     from hacli.domain.hosts import Verdict
     from hacli.errors import SourceError
@@ -112,9 +124,6 @@ def _region_document(region: "Region", now: datetime) -> dict[str, object]:
         "keystone": region.sources.caller,
     }
     return {
-        "schema": "hacli.status/1",
-        "time": now.isoformat().replace("+00:00", "Z"),
-        "ok": region.complete,
         "cluster": cluster
         and {
             "name": cluster.name,
@@ -174,14 +183,8 @@ def _show_runs(app: App, hosts: tuple[str, ...], since: float | None) -> int:
     if since is not None:
         after = connection.world.clock.now() - timedelta(seconds=since)
         runs = [run for run in runs if run.started >= after]
-    app.result_shown = True
     if app.output is not Output.TABLE:
-        rows = [asdict(run) for run in runs]
-        click.echo(
-            json.dumps(
-                {"schema": "hacli.history/1", "ok": True, "runs": rows}, default=_time, indent=2
-            )
-        )
+        documents.emit(app, "history", {"runs": [_run_document(run) for run in runs]})
         return ExitCode.OK
     table = [("STARTED", "RUN", "COMMAND", "HOST", "BY", "END", "TOOK")]
     for run in runs:
@@ -203,17 +206,25 @@ def _show_run(app: App, run: str) -> int:
     from hacli.cli.progress import line_of
     from hacli.domain import event_codec
 
-    app.result_shown = True
+    if app.output is Output.JSON:
+        lines = [event_codec.line_of(stored) for stored in events]
+        documents.emit(app, "history-run", {"run": run, "events": lines})
+        return ExitCode.OK
     for stored in events:
         if app.output is Output.TABLE:
             click.echo(f"{stamp(stored.time)} {stored.seq:>4}  {line_of(stored)}")
         else:
             click.echo(json.dumps(event_codec.line_of(stored)))
+    app.result_shown = True
     return ExitCode.OK
 
 
-def _time(value: object) -> str:
-    assert isinstance(value, datetime)
+def _run_document(run: "RunSummary") -> dict[str, object]:
+    times = {"started": _time(run.started), "ended": _time(run.ended) if run.ended else None}
+    return asdict(run) | times
+
+
+def _time(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
@@ -235,12 +246,7 @@ def explain(ctx: click.Context, *, code: str | None) -> int:
     app = app_of(ctx)
     app.command = "explain"
     if code is None:
-        rows = [
-            (name, problem.meaning.split(". ")[0].rstrip("."))
-            for name, problem in sorted(PROBLEMS.items())
-        ]
-        click.echo("\n".join(columns(rows, indent="")))
-        return ExitCode.OK
+        return _list_problems(app)
     problem = PROBLEMS.get(code.upper())
     if problem is None:
         from difflib import get_close_matches
@@ -253,11 +259,26 @@ def explain(ctx: click.Context, *, code: str | None) -> int:
             next_steps=("hacli explain    lists every code",),
         )
     if app.output is not Output.TABLE:
-        document = {"schema": "hacli.explain/1", "ok": True, "code": code.upper()}
-        click.echo(json.dumps(document | asdict(problem), indent=2))
+        documents.emit(app, "explain", {"code": code.upper()} | asdict(problem))
         return ExitCode.OK
     lines = [code.upper(), "", *wrapped("", problem.meaning, indent=2), ""]
     for number, cure in enumerate(problem.cures):
         lines += wrapped("Cure" if number == 0 else "", cure)
     click.echo("\n".join(lines))
+    return ExitCode.OK
+
+
+def _list_problems(app: App) -> int:
+    """Every code with the first sentence of its meaning."""
+    from hacli.cli.problems import PROBLEMS
+
+    known = sorted(PROBLEMS.items())
+    if app.output is not Output.TABLE:
+        codes = [{"code": name} | asdict(problem) for name, problem in known]
+        documents.emit(app, "explain-list", {"codes": codes})
+        return ExitCode.OK
+    width = max(len(name) for name, _ in known) + 2
+    for name, problem in known:
+        first = problem.meaning.split(". ")[0].rstrip(".")
+        click.echo("\n".join(wrapped(name, first, indent=width)))
     return ExitCode.OK

@@ -1,5 +1,6 @@
 """The command tree, and the one place where an error becomes a message and an exit code."""
 
+import errno
 import importlib
 import os
 import sys
@@ -28,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "help": ("Set up", "hacli.cli.setup:help_topic", "Explain exit codes and other topics."),
     "version": ("Set up", "hacli.cli.setup:version_command", "Show the version."),
 }
+
+
+OUTPUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to stdout ends with when the reader has gone or the disk is full."""
 
 
 class HacliGroup(click.Group):
@@ -122,6 +127,12 @@ def run(arguments: Sequence[str], app: App | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return ExitCode.FAILED
+    except OSError as error:
+        _forget_stdout()
+        click.echo(f"hacli: the output could not be written: {error.strerror}.", err=True)
+        if app.run is not None:
+            click.echo(f"What was done stays done: hacli history show {app.run}", err=True)
+        return ExitCode.FAILED
     finally:
         app.close()
     return code
@@ -129,16 +140,22 @@ def run(arguments: Sequence[str], app: App | None = None) -> int:
 
 def _invoke(arguments: Sequence[str], app: App) -> int:
     try:
-        result = hacli.main(args=list(arguments), prog_name="hacli", standalone_mode=False, obj=app)
+        result = hacli.main(
+            args=list(arguments),
+            prog_name="hacli",
+            standalone_mode=False,
+            obj=app,
+            color=True,  # what is coloured has been decided by then: App.colored
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
         return ExitCode.USAGE
     except click.exceptions.Abort:
         click.echo("", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the last boundary: no failure leaves without State
+    except Exception as error:  # the last boundary: no failure leaves without State
+        if isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_FAILS:
+            raise
         from hacli.cli import failures
 
         return failures.show_any(app, error)

@@ -176,14 +176,10 @@ def _next_steps(result: Recovered) -> Iterator[str]:
         yield f"repair it, then   hacli enable {name}"
 
 
-def result_document(result: Recovered, *, exit_code: int, time: str) -> dict[str, object]:
+def result_document(result: Recovered) -> dict[str, object]:
     """The end of a run as JSON."""
     good, total = _counts(result.evacuated)
     return {
-        "schema": f"hacli.{result.verb.value}/1",
-        "time": time,
-        "ok": exit_code == 0,
-        "exit_code": exit_code,
         "host": result.host,
         "run": result.run,
         "already": result.already,
@@ -215,15 +211,9 @@ def result_document(result: Recovered, *, exit_code: int, time: str) -> dict[str
     }
 
 
-def plan_document(
-    prepared: Prepared, options: Options, *, yes: bool, time: str
-) -> dict[str, object]:
+def plan_document(prepared: Prepared, options: Options) -> dict[str, object]:
     """A dry run as JSON."""
     return {
-        "schema": f"hacli.{options.verb.value}-plan/1",
-        "time": time,
-        "ok": yes,
-        "exit_code": 0 if yes else 4,
         "dry_run": True,
         "host": prepared.host.name,
         "already": prepared.already,

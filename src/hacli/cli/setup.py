@@ -1,9 +1,8 @@
 """Commands about hacli itself: completion, help topics, version."""
 
-import json
-
 import click
 
+from hacli.cli import documents
 from hacli.cli.app import Output, version
 from hacli.cli.exits import MEANINGS, ExitCode
 from hacli.cli.options import app_of, global_options
@@ -118,8 +117,10 @@ def version_command(ctx: click.Context) -> int:
     libraries = ("click", "rich", "python-novaclient", "keystoneauth1", "openstacksdk", "pyghmi")
     found = {"hacli": version(), "python": platform.python_version()}
     found |= {name: installed(name) for name in libraries}
-    if app_of(ctx).output is Output.TABLE:
+    app = app_of(ctx)
+    app.command = "version"
+    if app.output is Output.TABLE:
         click.echo("\n".join(columns(list(found.items()), indent="")))
     else:
-        click.echo(json.dumps({"schema": "hacli.version/1", "ok": True, "versions": found}))
+        documents.emit(app, "version", {"versions": found})
     return ExitCode.OK
