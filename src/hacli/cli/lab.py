@@ -282,12 +282,7 @@ def check(
     folder: Path,
 ) -> None:
     """Check the laws against what really happened; exit 1 when one was broken."""
-    words: dict[str, object] = {
-        "do": "check",
-        "hosts": hosts,
-        "rebuilt": rebuilt,
-        "recovered": recovered,
-    }
+    allowed: dict[str, object] = {"hosts": hosts, "rebuilt": rebuilt, "recovered": recovered}
     answer: Any = daemon.order(folder, {"do": "check", **allowed})
     for violation in answer["violations"]:
         click.echo(f"{violation['law']}: {violation['text']}")
