@@ -46,13 +46,26 @@ def _list(call: Call, *, detail: bool) -> Response:
     rows = tables.servers_on(filters["host"]) if "host" in filters else tables.servers.values()
     newest_first = sorted(rows, key=lambda server: -server.number)
     wanted = [s for s in newest_first if _matches(call, s, filters, project=project)]
-    page = call.page([s for s in wanted if s.host not in tables.down_cell], lambda s: s.id)
+    shown = [s for s in wanted if s.host not in tables.down_cell]
+    page = call.page(_with_marker(call, shown), lambda s: s.id)
     view = _full if detail else view_server_brief
     body: Json = {"servers": [view(call, s) for s in page] + _partial(call, wanted, filters)}
     if page and len(page) == call.limit:
         path = "servers/detail" if detail else "servers"
         body["servers_links"] = call.next_link(path, page[-1].id)
     return Response(status=200, body=body)
+
+
+def _with_marker(call: Call, servers: list[Server]) -> list[Server]:
+    """The rows with the marker's own, which need not meet the filters any more.
+
+    A server that has moved since the page before still marks a place in the order
+    (nova/compute/instance_list.py ``get_marker_record``).
+    """
+    marker = call.cloud.tables.servers.get(call.query.get("marker", ""))
+    if marker is None or marker in servers:
+        return servers
+    return sorted([*servers, marker], key=lambda server: -server.number)
 
 
 def _full(call: Call, server: Server) -> Json:
