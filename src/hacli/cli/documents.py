@@ -34,9 +34,7 @@ def emit(
     document = head | dict(body)
     app.result_shown = True
     if app.output is Output.JSONL:
-        status = {ExitCode.OK: "ok", ExitCode.PARTIAL: "partial", ExitCode.REFUSED: "refused"}
-        ended = {"status": status.get(code, "failed"), "exit_code": int(code), "data": document}
-        click.echo(json.dumps(_last_line(app, str(head["time"])) | ended))
+        _emit_events(app, _ended(code, document), host=app.host, time=str(head["time"]))
     else:
         click.echo(json.dumps(document, indent=2))
 
@@ -44,11 +42,10 @@ def emit(
 def emit_error(app: App, error: Mapping[str, object], *, code: ExitCode, host: str | None) -> None:
     """The same for a command that has failed before it had anything to say."""
     if app.output is Output.JSONL:
-        ended = {"status": "failed", "exit_code": int(code), **error}
-        click.echo(json.dumps(_last_line(app, now()) | {"host": host} | ended))
-        return
-    body = {"host": host, "run": app.run, "error": error}
-    emit(app, app.command or "error", body, code=code)
+        _emit_events(app, {"event": "error", **error}, _ended(code, {}), host=host, time=now())
+    else:
+        body = {"host": host, "run": app.run, "error": error}
+        emit(app, app.command or "error", body, code=code)
 
 
 def asked_for(arguments: Sequence[str]) -> Output:
@@ -68,15 +65,14 @@ def now() -> str:
     return utc_now().isoformat().replace("+00:00", "Z")
 
 
-def _last_line(app: App, time: str) -> dict[str, object]:
-    """The result event of a stream that never had a journal: every stream ends with one."""
-    return {
-        "v": LINE_VERSION,
-        "time": time,
-        "run": app.run,
-        "op": app.command,
-        "host": app.host,
-        "seq": 1,
-        "event": "result",
-        "took_s": None,
-    }
+def _ended(code: ExitCode, data: Mapping[str, object]) -> dict[str, object]:
+    status = {ExitCode.OK: "ok", ExitCode.PARTIAL: "partial", ExitCode.REFUSED: "refused"}
+    ended = {"event": "result", "status": status.get(code, "failed"), "exit_code": int(code)}
+    return ended | {"took_s": None, "data": data}
+
+
+def _emit_events(app: App, *events: Mapping[str, object], host: str | None, time: str) -> None:
+    """A whole stream of a command that never had a journal, numbered as a journal would."""
+    for seq, event in enumerate(events, start=1):
+        place = {"v": LINE_VERSION, "time": time, "run": app.run, "op": app.command or None}
+        click.echo(json.dumps(place | {"host": host, "seq": seq, **event}))

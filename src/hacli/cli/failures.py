@@ -40,6 +40,8 @@ VERBS = {
 
 def show_any(app: App, error: Exception) -> ExitCode:
     """Show whatever ended the command, and return its exit code."""
+    if not app.command:  # the words were not understood: perhaps they ask for JSON all the same
+        app.output = documents.asked_for(app.arguments)
     if isinstance(error, HacliError):
         code = exit_code_of(error)
         show(app, error, code)
@@ -71,8 +73,6 @@ def show_usage(app: App, error: click.ClickException) -> None:
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx is not None else "hacli"
     wrong = HacliError(error.format_message(), next_steps=(f"{command} --help",), code="USAGE")
-    if app.output is Output.TABLE:
-        app.output = documents.asked_for(app.arguments)
     show(app, wrong, ExitCode.USAGE)
 
 

@@ -145,12 +145,16 @@ def _region_document(region: "Region") -> dict[str, object]:
             name: {
                 "ok": not isinstance(source, SourceError),
                 "unknown_because": source.why if isinstance(source, SourceError) else None,
-                "took_s": region.sources.took_s.get(name),
+                "took_s": _seconds(region.sources.took_s.get(name)),
             }
             for name, source in sources.items()
         }
         | {"power": {"asked": region.power_asked, "answered": region.power_answered}},
     }
+
+
+def _seconds(took: float | None) -> float | None:
+    return None if took is None else round(took, 3)
 
 
 @click.command()
@@ -179,12 +183,14 @@ def history(ctx: click.Context, *, words: tuple[str, ...], since: float | None) 
 
 def _show_runs(app: App, hosts: tuple[str, ...], since: float | None) -> int:
     connection = app.connect()
+    now = connection.world.clock.now()
     runs = [run for run in connection.read_runs() if not hosts or run.host in hosts]
     if since is not None:
-        after = connection.world.clock.now() - timedelta(seconds=since)
+        after = now - timedelta(seconds=since)
         runs = [run for run in runs if run.started >= after]
     if app.output is not Output.TABLE:
-        documents.emit(app, "history", {"runs": [_run_document(run) for run in runs]})
+        rows = [_run_document(run) for run in runs]
+        documents.emit(app, "history", {"runs": rows}, time=_time(now))
         return ExitCode.OK
     table = [("STARTED", "RUN", "COMMAND", "HOST", "BY", "END", "TOOK")]
     for run in runs:
@@ -197,7 +203,8 @@ def _show_runs(app: App, hosts: tuple[str, ...], since: float | None) -> int:
 
 
 def _show_run(app: App, run: str) -> int:
-    events = app.connect().history.read_events(run=run)
+    connection = app.connect()
+    events = connection.history.read_events(run=run)
     if not events:
         raise UsageError(
             f"There is no run {run} in the history.",
@@ -208,7 +215,8 @@ def _show_run(app: App, run: str) -> int:
 
     if app.output is Output.JSON:
         lines = [event_codec.line_of(stored) for stored in events]
-        documents.emit(app, "history-run", {"run": run, "events": lines})
+        time = _time(connection.world.clock.now())
+        documents.emit(app, "history-run", {"run": run, "events": lines}, time=time)
         return ExitCode.OK
     for stored in events:
         if app.output is Output.TABLE:

@@ -244,7 +244,10 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "USAGE": Problem("Wrong words on the command line.", ("hacli COMMAND --help",)),
     "REFUSED": Problem("A safety check said no.", ("The error's Why says which.",)),
-    "DECLINED": Problem("You answered no; nothing was done.", ()),
+    "DECLINED": Problem(
+        "You answered no, or not with the name of the host; nothing was done.",
+        ("The same command again asks again; --dry-run shows what it would do.",),
+    ),
     "TIMEOUT": Problem(
         "The limit of --timeout has passed; the run can be resumed.", ("The same command again.",)
     ),
@@ -254,5 +257,8 @@ PROBLEMS: dict[str, Problem] = {
     "FAILED": Problem("A step failed; the message says which.", ("hacli history show RUN",)),
     "BUG": Problem("hacli did something nobody foresaw.", ("Tell us: the traceback above.",)),
     "POWER_ON": Problem("The host could not be switched on again.", ("Switch it on by hand.",)),
-    "WAITING": Problem("What `enable` waits for at the moment.", ()),
+    "WAITING": Problem(
+        "What `enable` waits for at the moment: the host, a service of its chain, or Nova.",
+        ("Let it wait, or mend what it names; --timeout sets how long it waits.",),
+    ),
 }

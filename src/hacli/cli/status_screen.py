@@ -403,7 +403,7 @@ def _pacemaker_document(
         "maintenance": node.maintenance,
         "connected": connected(node),
         "opinion_counts": opinion_counts(node, view),
-        "since": node.lost_at.isoformat() if node.lost_at else None,
+        "since": node.lost_at.isoformat().replace("+00:00", "Z") if node.lost_at else None,
         "chain": [{"name": s.name, "role": s.role.value} for s in node.chain],
     }
 
