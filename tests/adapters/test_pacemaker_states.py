@@ -16,6 +16,7 @@ from hacli.domain.cluster import (
     FenceLevel,
     Role,
 )
+from hacli.domain.hosts import connected
 from tests.adapters.pacemaker_recordings import node_of, recording, states
 
 UP = (Role.STARTED, Role.STARTED, Role.STARTED)
@@ -46,6 +47,7 @@ class Facts:
     fence: FenceEvent | None = None  # the newest completed one
     executed: bool = False
     node_fenced: int | None = 0
+    in_cluster: bool = True
     lost_at: datetime | None = None
 
 
@@ -92,14 +94,15 @@ def seen(node: ClusterNode) -> Facts:
         fence=completed[0] if completed else None,
         executed=bool(completed) and completed[0].executed,
         node_fenced=node.node_fenced,
+        in_cluster=node.in_cluster,
         lost_at=node.lost_at,
     )
 
 
-CRASHED = {"online": False, "unclean": True, "connection": LOST}
+CRASHED = {"online": False, "unclean": True, "connection": LOST, "in_cluster": False}
 """Its services still read Started: nobody could look."""
-GONE = {"online": False, "connection": LOST, "chain": DOWN}
-REJOINING = {"connection": STARTING, "chain": DOWN}
+GONE = {"online": False, "connection": LOST, "chain": DOWN, "in_cluster": False}
+REJOINING = {"connection": STARTING, "chain": DOWN, "in_cluster": False}
 """Reads online although the host may be dead (16): the connection is what counts."""
 BY_HAND = reboot("compute-1", "05:58:05", action="off", delegate="a human")
 STUCK = "Fence agent did not complete within 60s"
@@ -168,6 +171,7 @@ EXPECTED: dict[str, tuple[Facts, Facts, Facts]] = {
             online=False,
             unclean=True,
             connection=LOST,
+            in_cluster=False,
         ),
         C2_LATER,
         C3,
@@ -184,12 +188,13 @@ EXPECTED: dict[str, tuple[Facts, Facts, Facts]] = {
             online=False,
             unclean=True,
             connection=LOST,
+            in_cluster=False,
         ),
         C2_LATER,
         C3,
     ),
     "16": (
-        Facts(fence=BY_HAND, node_fenced=1795327085, connection=STARTING, chain=DOWN),
+        Facts(fence=BY_HAND, node_fenced=1795327085, **REJOINING),  # type: ignore[arg-type] # fields of Facts
         C2_LATER,
         C3,
     ),
@@ -221,6 +226,7 @@ EXPECTED: dict[str, tuple[Facts, Facts, Facts]] = {
             online=False,
             unclean=True,
             connection=LOST,
+            in_cluster=False,
         ),
         C2_LATER,
         C3_LATER,
@@ -249,6 +255,7 @@ EXPECTED: dict[str, tuple[Facts, Facts, Facts]] = {
             online=False,
             chain=DOWN,
             connection=replace(STOPPED, target_stopped=True),
+            in_cluster=False,
         ),
     ),
     "24": (
@@ -275,8 +282,20 @@ def test_every_recorded_state_is_read_as_a_person_reads_it(number: str) -> None:
 
 
 def test_no_recorded_state_is_left_out() -> None:
-    """A new recording needs its line in the table (27 is about fencing levels)."""
-    assert [state[:2] for state in states()] == [*EXPECTED, "27"]
+    """A new recording needs its line in the table (27 is about fencing levels, 28 below)."""
+    assert [state[:2] for state in states()] == [*EXPECTED, "27", "28"]
+
+
+def test_a_dead_host_that_crm_mon_calls_started_is_not_connected() -> None:
+    """Recorded: off, fenced, its connection's start pending for a minute, and crm_mon prints
+    online and Started because an old monitor succeeded. Only the CIB tells (in_ccm)."""
+    node = recording("28").view.node("compute-3")
+
+    assert node is not None
+    assert node.online
+    assert node.connection == STARTED
+    assert not node.in_cluster
+    assert not connected(node)
 
 
 @pytest.mark.parametrize("number", EXPECTED)
@@ -284,13 +303,9 @@ def test_a_dead_host_never_reads_connected_but_in_maintenance(number: str) -> No
     """What the lab knew: only maintenance (12) hides a death, and then no opinion counts."""
     recorded = recording(number)
 
-    connected = {
-        node.name
-        for node in recorded.view.nodes
-        if node.connection == STARTED and not node.unclean and not node.maintenance
-    }
+    alive = {node.name for node in recorded.view.nodes if connected(node) and not node.maintenance}
 
-    assert not connected & recorded.dead
+    assert not alive & recorded.dead
 
 
 @pytest.mark.parametrize("number", EXPECTED)

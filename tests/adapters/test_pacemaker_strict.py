@@ -42,6 +42,7 @@ STRICT = {
     ("crm_mon", "fence_event", "completed"),
     ("crm_mon", "status", "code"),
     ("cib", "fencing-level", "index"),
+    ("cib", "node_state", "in_ccm"),
 }
 """Absent, empty or odd: Unreadable."""
 

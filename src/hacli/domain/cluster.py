@@ -78,6 +78,7 @@ class ClusterNode:
     node_fenced: (
         int | None
     )  # CIB node_state, seconds since the epoch; 0 after a return, None: never
+    in_cluster: bool = True  # CIB node_state in_ccm; where nothing says so, in doubt connected
     lost_at: datetime | None  # newest failure of the connection's monitor, where the cluster tells
     attributes: Mapping[str, str] = field(default_factory=dict)  # permanent node attributes
 

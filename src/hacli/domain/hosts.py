@@ -1,12 +1,12 @@
 """One compute host: Pacemaker's node, Nova's host and the BMC joined, and the verdict on it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from hacli.domain.cluster import ClusterNode, ClusterView, FenceDevice, Role
-from hacli.domain.power import Bmc, PowerState
+from hacli.domain.cluster import ClusterNode, ClusterView, Role
+from hacli.domain.power import IPMI_PORT, Bmc, PowerState
 from hacli.domain.servers import ComputeService, ServiceList
 
 IPMI_AGENTS = frozenset(
@@ -64,6 +64,7 @@ def join_hosts(
     hosts = {service.host: service for service in services.services} if services else {}
     told = tuple(configured)
     pairs = [pair for names in told if (pair := _configured_pair(names, nodes, hosts))]
+    twice = _told_twice(pairs)
     free_nodes = nodes.keys() - {node for node, _ in pairs}
     free_hosts = hosts.keys() - {host for _, host in pairs}
     pairs += [(name, name) for name in free_nodes & free_hosts]
@@ -72,14 +73,16 @@ def join_hosts(
     pairs += short_pairs
     pairs += [(name, None) for name in free_nodes - {node for node, _ in short_pairs}]
     pairs += [(None, name) for name in free_hosts - {host for _, host in short_pairs}]
-    bmcs = {
-        name: names.bmc
-        for names in told
-        for name in (names.label, names.pacemaker, names.nova)
-        if names.bmc is not None and name is not None
-    }
+    told_bmcs = [names for names in told if names.bmc is not None]
+    node_bmcs = {names.pacemaker or names.label: names.bmc for names in told_bmcs}
+    host_bmcs = {names.nova or names.label: names.bmc for names in told_bmcs}
     joined = [
-        _host(nodes.get(node or ""), hosts.get(host or ""), view, bmcs, ambiguous)
+        _host(
+            nodes.get(node or ""),
+            hosts.get(host or ""),
+            node_bmcs.get(node or "") or host_bmcs.get(host or "") or _bmc_of(node, view),
+            ambiguous | twice,
+        )
         for node, host in pairs
     ]
     return tuple(sorted(joined, key=lambda host: natural(host.name)))
@@ -111,6 +114,20 @@ def _configured_pair(
     return found if found != (None, None) and (None not in found or missing) else None
 
 
+def _told_twice(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Names that the configuration gives to more than one machine."""
+    counts = Counter(name for pair in pairs for name in set(pair) if name is not None)
+    return {
+        name: f"the configuration joins {again} to more than one name"
+        for again, count in counts.items()
+        if count > 1
+        for pair in pairs
+        if again in pair
+        for name in pair
+        if name is not None
+    }
+
+
 def _by_short_name(nodes: Iterable[str], hosts: Iterable[str]) -> tuple[list[Pair], dict[str, str]]:
     sides: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for node in nodes:
@@ -136,36 +153,37 @@ def _short(name: str) -> str:
 def _host(
     node: ClusterNode | None,
     service: ComputeService | None,
-    view: ClusterView | None,
-    bmcs: Mapping[str, Bmc],
+    bmc: Bmc | None,
     ambiguous: Mapping[str, str],
 ) -> ComputeHost:
     names = [n for n in (node and node.name, service and service.host) if n]
-    told = next((bmcs[name] for name in names if name in bmcs), None)
-    found = _bmc_of(node, view.devices) if node and view else None
     return ComputeHost(
         name=names[0],
         node=node,
         service=service,
-        bmc=told or found,
+        bmc=bmc,
         ambiguous=next((ambiguous[name] for name in names if name in ambiguous), None),
     )
 
 
-def _bmc_of(node: ClusterNode, devices: Iterable[FenceDevice]) -> Bmc | None:
-    """The BMC behind the first IPMI stonith device of this node, with that device's login."""
-    for device in devices:
-        if device.agent not in IPMI_AGENTS or node.name not in device.hosts:
+def _bmc_of(node: str | None, view: ClusterView | None) -> Bmc | None:
+    """The BMC behind the first IPMI stonith device of this node alone, with that device's login.
+
+    A BMC is one machine's: a device that names several nodes cannot tell which.
+    """
+    for device in view.devices if view is not None else ():
+        if device.agent not in IPMI_AGENTS or device.hosts != (node,):
             continue
         told = device.parameters
         address = told.get("ip") or told.get("ipaddr")
         user = told.get("username") or told.get("login")
         password = told.get("password") or told.get("passwd")
-        if address and user and password:
+        port = told.get("ipport") or str(IPMI_PORT)
+        if address and user and password and port.isdecimal():
             return Bmc(
                 driver="ipmi",
                 address=address,
-                port=int(told.get("ipport") or 623),
+                port=int(port),
                 user=user,
                 password=password,
                 origin=device.id,
@@ -200,13 +218,16 @@ class HostState:
 def connected(node: ClusterNode) -> bool:
     """Pacemaker has a working connection to the node right now.
 
-    ``online`` alone is also true while the connection is only Starting, on a dead host too
-    (captures 04, 14, 16), and Started and failed is the state of a node about to be fenced.
+    crm_mon alone does not tell: while the cluster tries to reconnect, a dead node reads ``online``
+    with its connection Starting (captures 04, 14, 16), or even Started when an old monitor is in
+    its history (recording 28). Started and failed is the state of a node about to be fenced. The
+    CIB's ``in_ccm`` is false from the loss to the next successful connection.
     """
     if node.connection is None:
         return node.online and not node.unclean and not node.pending
     return (
         node.online
+        and node.in_cluster
         and not node.unclean
         and node.connection.role is Role.STARTED
         and not node.connection.failed

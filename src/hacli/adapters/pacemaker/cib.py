@@ -123,6 +123,11 @@ class Cib:
         state = self._node_states.get(node)
         return None if state is None else fenced_at(state)
 
+    def in_cluster(self, node: str) -> bool:
+        """Whether the node is connected (``in_ccm``); without a node_state nothing denies it."""
+        state = self._node_states.get(node)
+        return state is None or _in_cluster(state)
+
     @cached_property
     def clones(self) -> tuple[Clone, ...]:
         """All clones, in start order. ``master`` is what Pacemaker 1 called a promotable one."""

@@ -82,6 +82,7 @@ def _node(
         ),
         fence_events=crm_mon.fence_events(flags.name),
         node_fenced=cib.node_fenced(flags.name),
+        in_cluster=cib.in_cluster(flags.name),
         lost_at=losses[0] if connection is not None and losses else None,
         attributes=cib.attributes(flags.name),
     )
