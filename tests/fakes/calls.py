@@ -1,4 +1,4 @@
-"""What the fakes were asked, and what was really so at that moment: material of the law checker."""
+"""What the fakes were asked, by whom and when."""
 
 from dataclasses import dataclass, field
 
@@ -15,9 +15,6 @@ class Call:
     server: str | None = None
     body: dict[str, object] | None = None
     evidence_age_s: float | None = None
-    host_alive: bool | None = None  # of ``host``, really
-    open_before: int = 0  # evacuations of ``server`` that had not ended
-    status: int | None = None
 
 
 @dataclass
@@ -32,11 +29,7 @@ class CallLog:
 
     def writes(self) -> tuple[Call, ...]:
         """Those that change something."""
-        return tuple(
-            call
-            for call in self.calls
-            if not call.what.startswith(("GET ", "read_")) and call.what != "tool"
-        )
+        return tuple(call for call in self.calls if not call.what.startswith(("GET ", "read_")))
 
     def evacuations(self, server: str | None = None) -> tuple[Call, ...]:
         """Requests to evacuate that reached Nova (of one server)."""

@@ -21,11 +21,14 @@ from hacli.domain.servers import ComputeService, RequestOutcome
 from hacli.lab import nova_api as lab
 from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER
 from hacli.lab.http_shapes import Caller, Request, Response
+from hacli.lab.nova_witness import NovaWitness
 from hacli.lab.region import Region
+from hacli.lab.request_log import RequestLog, RequestRecord, Target
 from tests.fakes.calls import Call, CallLog
 from tests.fakes.clock import FakeClock, Process
 
 URL = "http://nova.example.org:8774/v2.1"
+UNAVAILABLE, BAD_REQUEST = 503, 400
 WIRE_S = 0.03
 """Half of what a request takes when nothing is wrong."""
 
@@ -70,6 +73,8 @@ class Line:
     clock: FakeClock
     process: Process
     log: CallLog
+    requests: RequestLog
+    witness: NovaWitness
     aliases: Mapping[str, str]  # machine -> its name in Nova, where they differ
     roles: tuple[str, ...] = ("admin", "member")
     faults: list[WireFault] = field(default_factory=list)
@@ -110,17 +115,14 @@ class _Client:
         if wire is Wire.NOT_SENT:
             raise WireFailure("connection refused", never_sent=True)
         line.process.moment()
-        if wire is Wire.DROPPED:
-            line.clock.spend(limit_s)
-            raise WireFailure(f"no answer within {limit_s:g} s")
-        answer = self._answered(method, url, path, options.get("body"))
+        answer = self._answered(method, url, wire, options.get("body"))
         line.process.moment()
-        if wire is Wire.LOST or answer.delay_s > limit_s:
+        if wire in (Wire.DROPPED, Wire.LOST) or answer.delay_s > limit_s:
             line.clock.spend(limit_s)
             raise WireFailure(f"no answer within {limit_s:g} s")
         line.clock.spend(WIRE_S + answer.delay_s)
         if wire is Wire.UNAVAILABLE_AFTER:
-            answer = Response(status=503)
+            answer = Response(status=UNAVAILABLE)
         return self._response(answer), _renamed(answer.body, line.aliases)
 
     def _limit_of(self, options: Mapping[str, object]) -> float:
@@ -128,55 +130,67 @@ class _Client:
         assert isinstance(limits, tuple)
         return float(limits[1])
 
-    def _answered(self, method: str, url: str, path: str, body: object) -> Response:
-        line = self._line
+    def _answered(self, method: str, url: str, wire: Wire | None, body: object) -> Response:
+        line, path = self._line, urlsplit(url).path.removeprefix("/v2.1/")
         back = {alias: name for name, alias in line.aliases.items()}
         sent = _renamed(body, back)
         assert sent is None or isinstance(sent, dict)
         query = {key: back.get(value, value) for key, value in parse_qsl(urlsplit(url).query)}
-        call = self._noted(method, path, sent)
-        response = self._api.handle(
-            Request(
-                method=method,
-                path=f"/v2.1/{path}",
-                query=query,
-                headers={"openstack-api-version": f"compute {self._version}"},
-                body=sent,
-                caller=Caller(project=ADMIN_PROJECT, user=ADMIN_USER, roles=line.roles),
-            )
+        request = Request(
+            method=method,
+            path=f"/v2.1/{path}",
+            query=query,
+            headers={"openstack-api-version": f"compute {self._version}"},
+            body=sent,
+            caller=Caller(project=ADMIN_PROJECT, user=ADMIN_USER, roles=line.roles),
         )
-        line.log.add(replace(call, status=response.status))
+        response = self._handled(request, wire)
         if path == "servers/detail" and query.get("host") == line.hides is not None:
             return replace(response, body={"servers": []})
         return response
 
-    def _noted(self, method: str, path: str, body: dict[str, object] | None) -> Call:
-        line, tables = self._line, self._line.region.cloud.tables
-        kind, _, rest = path.partition("/")
-        key = rest.partition("/")[0]
-        server = tables.servers.get(key) if kind == "servers" else None
-        service = next((s for s in tables.services if s.id == key), None)
-        host = server.host if server else service.host if service else None
+    def _handled(self, request: Request, wire: Wire | None) -> Response:
+        """Have it answered, unless it was lost on the way; both logs get it at this moment."""
+        line = self._line
+        target = line.witness.before(request) if request.method != "GET" else None
+        response = None
+        if wire is not Wire.DROPPED:
+            line.log.add(self._call(request, target))
+            response = self._api.handle(request)
+            target = line.witness.after(target) if target is not None else None
+        status = response.status if response is not None else None
+        line.requests.add(
+            RequestRecord(
+                at=line.region.timeline.now,
+                service="nova",
+                method=request.method,
+                path=request.path,
+                body=request.body,
+                status=status,
+                sent=None
+                if wire in (Wire.DROPPED, Wire.LOST)
+                else UNAVAILABLE
+                if wire is Wire.UNAVAILABLE_AFTER
+                else status,
+                changed=request.method != "GET" and status is not None and status < BAD_REQUEST,
+                target=target,
+            )
+        )
+        return response or Response(status=UNAVAILABLE)
+
+    def _call(self, request: Request, target: Target | None) -> Call:
+        line = self._line
         evidence = getattr(line.carried, "evidence", None)
         now = line.clock.monotonic()
         return Call(
             at=line.region.timeline.now,
             who=line.process.name,
             port="nova",
-            what=f"{method} {path}",
-            host=host,
-            server=server.id if server else None,
-            body=body,
+            what=f"{request.method} {request.path.removeprefix('/v2.1/')}",
+            host=target.host if target is not None else None,
+            server=target.server if target is not None else None,
+            body=request.body,
             evidence_age_s=evidence.age_s(now) if evidence is not None else None,
-            host_alive=line.region.machines[host].alive if host in line.region.names else None,
-            open_before=sum(
-                m.server == key
-                and m.type == "evacuation"
-                and m.status in ("accepted", "pre-migrating")
-                for m in tables.migrations
-            )
-            if method == "POST"
-            else 0,
         )
 
     def _response(self, answer: Response) -> requests.Response:

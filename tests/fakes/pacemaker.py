@@ -124,7 +124,6 @@ class FakePacemaker:
             self._clock.spend(COMMAND_LIMIT_S)
             error = Unreachable if what.startswith("read_") else NotStarted
             raise error(source="crm_mon", why=f"no answer within {COMMAND_LIMIT_S:g} s")
-        machine = self._region.machines.by_name.get(node or "")
         self._log.add(
             Call(
                 at=self._region.timeline.now,
@@ -132,7 +131,6 @@ class FakePacemaker:
                 port="pacemaker",
                 what=what,
                 host=node,
-                host_alive=machine.alive if machine is not None else None,
             )
         )
         result = call()

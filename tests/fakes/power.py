@@ -58,7 +58,6 @@ class FakeSwitch:
         if model.denied:
             raise NotPermitted(source=self._bmc.label, why="refuses the login")
         self._process.moment()
-        alive = self._region.machines[self._machine].alive
         result = call()
         self._log.add(
             Call(
@@ -67,7 +66,6 @@ class FakeSwitch:
                 port="bmc",
                 what=what,
                 host=self._machine,
-                host_alive=alive,
             )
         )
         self._process.moment()

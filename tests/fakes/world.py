@@ -11,7 +11,9 @@ from hacli.domain.power import Bmc
 from hacli.errors import HacliError
 from hacli.lab.cloud_records import VmState
 from hacli.lab.commands import Crash
+from hacli.lab.nova_witness import NovaWitness
 from hacli.lab.region import Region, RegionSettings
+from hacli.lab.request_log import RequestLog
 from hacli.ports import Journal, PowerSwitch, World
 from hacli.service.enabling import Enabling, Switched, disable, find, start_run
 from hacli.service.recovery import (
@@ -156,12 +158,14 @@ class Site:
 
     region: Region
     stage: Stage
-    log: CallLog
+    log: CallLog = field(default_factory=CallLog)
+    requests: RequestLog = field(default_factory=RequestLog)
     aliases: Mapping[str, str] = field(default_factory=dict)  # machine -> its name in Nova
     configured: tuple[HostNames, ...] = ()
     locks: MachineLocks = field(default_factory=MachineLocks)
     store: JournalStore = field(default_factory=JournalStore)
     planted: tuple[str, ...] = ()
+    rebuilt: frozenset[str] | None = frozenset()  # servers whose local disks were given up
     named: set[str] = field(default_factory=set)
     processes: int = 0
 
@@ -179,7 +183,13 @@ class Site:
         process = Process(f"hacli-{self.processes}", dies_at=dies_at)
         clock = FakeClock(self.stage, process)
         line = Line(
-            region=self.region, clock=clock, process=process, log=self.log, aliases=self.aliases
+            region=self.region,
+            clock=clock,
+            process=process,
+            log=self.log,
+            requests=self.requests,
+            witness=NovaWitness(self.region.cloud),
+            aliases=self.aliases,
         )
         nova = FakeNova(line)
         pacemaker = FakePacemaker(self.region, clock, process, self.log)
@@ -290,7 +300,13 @@ class Site:
     def close(self) -> None:
         """End all threads, then hold the laws against what happened."""
         self.stage.close()
-        found = violations(self.region, self.log, concerned=frozenset(self.named))
+        found = violations(
+            self.region,
+            requests=self.requests,
+            calls=self.log,
+            named=self.named,
+            rebuilt=self.rebuilt,
+        )
         left = [text for text in found if not any(part in text for part in self.planted)]
         assert not left, "\n".join(left)
 
@@ -310,7 +326,6 @@ def new_site(
     site = Site(
         region=region,
         stage=Stage(region.timeline),
-        log=CallLog(),
         aliases=aliases or {},
         configured=configured,
     )
