@@ -9,6 +9,7 @@ from hacli.cli import acting, documents
 from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode
 from hacli.cli.options import (
+    HacliCommand,
     app_of,
     confirm_options,
     dry_run_option,
@@ -90,7 +91,7 @@ def _allowed(flags: dict[str, bool]) -> frozenset[str]:
     return frozenset("--" + name.replace("_", "-") for name, given in flags.items() if given)
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("host")
 @_fence_options
 @_server_options
@@ -116,7 +117,7 @@ def recover(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: 
     return _recover(app_of(ctx), Verb.RECOVER, host, given)
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("host")
 @_fence_options
 @_server_options
@@ -160,7 +161,7 @@ def _recover(app: App, verb: Verb, host: str, given: dict[str, Any]) -> int:
     return acting.act_on_host(app, host, options, yes=yes, confirm=confirm, dry_run=dry_run)
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("host")
 @_fence_options
 @click.option("--reboot", is_flag=True, help="Switch it on again once it is proven off.")
@@ -213,7 +214,7 @@ def _power_on(app: App, host: str, *, dry_run: bool) -> int:
     return ExitCode.OK
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("host")
 @message_option
 @dry_run_option
@@ -238,7 +239,7 @@ def disable(ctx: click.Context, *, host: str, message: str | None, dry_run: bool
     return _switch(app, host, message, dry_run=dry_run, work=work)
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("host")
 @click.option("--adopt", is_flag=True, help="Undo a disable or force-down that is not hacli's.")
 @message_option

@@ -13,6 +13,7 @@ from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode
 from hacli.cli.options import (
     DurationType,
+    HacliCommand,
     app_of,
     global_options,
     without_cluster_option,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 WATCH_S = 5.0
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("hosts", metavar="[HOST]...", nargs=-1)
 @click.option("--all", "show_all", is_flag=True, help="Show every host, also the healthy ones.")
 @click.option("--no-power", is_flag=True, help="Do not ask the BMCs.")
@@ -157,7 +158,7 @@ def _seconds(took: float | None) -> float | None:
     return None if took is None else round(took, 3)
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("words", metavar="[HOST | show RUN]", nargs=-1)
 @click.option("--since", type=DurationType(), help="Only runs begun within this time, e.g. 7d.")
 @global_options
@@ -236,7 +237,7 @@ def _time(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("code", required=False)
 @global_options
 @click.pass_context

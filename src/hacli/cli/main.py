@@ -19,10 +19,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("Look", "hacli.cli.look:status", "Show cluster, hosts and what needs attention."),
     "history": ("Look", "hacli.cli.look:history", "Show what earlier runs did."),
     "explain": ("Look", "hacli.cli.look:explain", "Explain a problem code and its cure."),
-    "recover": ("Act", "hacli.cli.act:recover", "Bring the servers of a dead host back."),
+    "recover": ("Act", "hacli.cli.act:recover", "Bring the VMs of a dead host back."),
     "fence": ("Act", "hacli.cli.act:fence", "Switch a host off and prove it."),
-    "evacuate": ("Act", "hacli.cli.act:evacuate", "Rebuild the servers of a host that is off."),
-    "disable": ("Act", "hacli.cli.act:disable", "Keep new servers away from a host."),
+    "evacuate": ("Act", "hacli.cli.act:evacuate", "Rebuild the VMs of a host that is off."),
+    "disable": ("Act", "hacli.cli.act:disable", "Keep new VMs away from a host."),
     "enable": ("Act", "hacli.cli.act:enable", "Take a repaired host back into service."),
     "lab": ("Try", "hacli.cli.lab:lab", "Run a simulated region to try hacli on."),
     "completion": ("Set up", "hacli.cli.setup:completion", "Print the shell completion script."),
@@ -107,13 +107,13 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 )
 @global_options
 def hacli() -> None:
-    """Bring the servers of a dead compute host back, once.
+    """Bring the VMs of a dead compute host back, once.
 
     \b
-      hacli status                      what needs attention
-      hacli recover HOST --dry-run      the checks and the plan; changes nothing
-      hacli recover HOST                power it off, rebuild its servers, verify each
-      hacli enable HOST                 take the repaired host back
+      hacli status                  what needs attention
+      hacli recover HOST --dry-run  the checks and the plan; changes nothing
+      hacli recover HOST            power it off, rebuild its VMs, verify each
+      hacli enable HOST             take the repaired host back
     """
 
 

@@ -49,81 +49,62 @@ def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return keep
 
 
-_GLOBAL = (
-    click.option(
-        "-C",
-        "--config",
-        metavar="FILE",
-        callback=_store("config"),
+class GlobalOption(click.Option):
+    """An option that every command has."""
+
+
+class HacliCommand(click.Command):
+    """Shows its own options before those that every command has."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Two sections; the help option is of the second kind."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Everywhere": []}
+        for param in self.get_params(ctx):
+            everywhere = isinstance(param, GlobalOption) or "--help" in param.opts
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections["Everywhere" if everywhere else "Options"].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _everywhere(
+    *names: str,
+    keep: str,
+    text: str,
+    **attributes: Any,  # noqa: ANN401 - click's own
+) -> Callable[[F], F]:
+    """An option of every command, kept in the App under this name."""
+    return click.option(
+        *names,
+        cls=GlobalOption,
+        callback=_store(keep),
         expose_value=False,
-        help="Configuration file.",
-    ),
-    click.option(
-        "--os-cloud",
-        metavar="NAME",
-        callback=_store("os_cloud"),
-        expose_value=False,
-        help="Cloud of clouds.yaml.",
-    ),
-    click.option(
-        "-o",
-        "--output",
-        type=click.Choice([output.value for output in Output]),
-        callback=_store("output"),
-        expose_value=False,
-        help="How to write the result (default table).",
-    ),
-    click.option(
-        "-v",
-        "--verbose",
-        count=True,
-        callback=_store("verbosity"),
-        expose_value=False,
-        help="Say more; twice for every request.",
-    ),
-    click.option(
-        "-q",
-        "--quiet",
-        is_flag=True,
-        callback=_store("quiet"),
-        expose_value=False,
-        help="Only the result and errors.",
-    ),
-    click.option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        callback=_store("color"),
-        expose_value=False,
-        help="Colour (default auto).",
-    ),
-    click.option(
-        "--ascii",
-        is_flag=True,
-        callback=_store("ascii"),
-        expose_value=False,
-        help="Only ASCII characters.",
-    ),
-    click.option(
+        help=text,
+        **attributes,
+    )
+
+
+FORMATS = click.Choice([output.value for output in Output])
+COLORS = click.Choice(["auto", "always", "never"])
+_GLOBAL: tuple[Callable[[F], F], ...] = (
+    _everywhere("-C", "--config", keep="config", text="Configuration file.", metavar="FILE"),
+    _everywhere("--os-cloud", keep="os_cloud", text="Cloud of clouds.yaml.", metavar="NAME"),
+    _everywhere("-o", "--output", keep="output", text="How to write the result.", type=FORMATS),
+    _everywhere("-v", "--verbose", keep="verbosity", text="Say more.", count=True),
+    _everywhere("-q", "--quiet", keep="quiet", text="Only the result and errors.", is_flag=True),
+    _everywhere("--color", keep="color", text="Colour (default auto).", type=COLORS),
+    _everywhere("--ascii", keep="ascii", text="Only ASCII characters.", is_flag=True),
+    _everywhere(
         "--timeout",
+        keep="timeout_s",
+        text="Limit for the whole command, such as 90s or 10m.",
         type=DurationType(),
-        callback=_store("timeout_s"),
-        expose_value=False,
-        help="Limit for the whole command, such as 90s or 10m.",
     ),
-    click.option(
-        "--no-input",
-        is_flag=True,
-        callback=_store("no_input"),
-        expose_value=False,
-        help="Never ask.",
-    ),
-    click.option(
-        "--debug",
-        is_flag=True,
-        callback=_store("debug"),
-        expose_value=False,
-        help="Show tracebacks.",
-    ),
+    _everywhere("--no-input", keep="no_input", text="Never ask.", is_flag=True),
+    _everywhere("--debug", keep="debug", text="Show tracebacks.", is_flag=True),
 )
 
 

@@ -5,14 +5,14 @@ import click
 from hacli.cli import documents
 from hacli.cli.app import Output, version
 from hacli.cli.exits import MEANINGS, ExitCode
-from hacli.cli.options import app_of, global_options
+from hacli.cli.options import HacliCommand, app_of, global_options
 from hacli.cli.text import columns
 from hacli.errors import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command()
+@click.command(cls=HacliCommand)
 @click.argument("shell", type=click.Choice(SHELLS))
 @global_options
 def completion(*, shell: str) -> int:
@@ -22,6 +22,8 @@ def completion(*, shell: str) -> int:
       hacli completion bash > /etc/bash_completion.d/hacli
       hacli completion zsh > /usr/share/zsh/vendor-completions/_hacli
       hacli completion fish > ~/.config/fish/completions/hacli.fish
+
+    Exit codes: 0 printed, 2 no such shell.
     """
     click.echo(completion_script(shell))
     return ExitCode.OK
@@ -71,7 +73,7 @@ def _safety() -> list[str]:
 TOPICS = {"exit-codes": _exit_codes, "environment": _environment, "safety": _safety}
 
 
-@click.command("help")
+@click.command(cls=HacliCommand, name="help")
 @click.argument("topic", required=False)
 @global_options
 @click.pass_context
@@ -82,6 +84,8 @@ def help_topic(ctx: click.Context, *, topic: str | None) -> int:
       hacli help exit-codes
       hacli help environment
       hacli help safety
+
+    Exit codes: 0 shown, 2 no such topic.
     """
     from hacli.cli.main import COMMANDS, hacli
 
@@ -101,7 +105,7 @@ def help_topic(ctx: click.Context, *, topic: str | None) -> int:
     return ExitCode.OK
 
 
-@click.command("version")
+@click.command(cls=HacliCommand, name="version")
 @global_options
 @click.pass_context
 def version_command(ctx: click.Context) -> int:
@@ -110,6 +114,8 @@ def version_command(ctx: click.Context) -> int:
     \b
       hacli version
       hacli version -o json
+
+    Exit codes: 0 shown.
     """
     import platform
     from importlib.metadata import version as installed
