@@ -12,7 +12,7 @@ from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE, MARKER
 from hacli.domain.servers import Accepted, ComputeService, NotSent, Rejected, RequestOutcome
 from hacli.errors import Failed, SourceError
 from hacli.ports import Task, World
-from hacli.service.asking import TICK_S, ask
+from hacli.service.asking import ask
 from hacli.service.deathwatch import DeathWatch
 from hacli.service.run import Run
 
@@ -54,11 +54,8 @@ class EarlyDisable:
                 self._read_back()
 
     def finish(self) -> None:
-        """Wait for the rest of the limit, then report what Nova's record says."""
-        until = self._began + self._run.policy.early_disable_limit_s + TICK_S
-        while self._task is not None and self._run.world.clock.monotonic() < until:
-            self._run.world.tasks.wait_any([self._task], timeout_s=TICK_S)
-            self.take_in()
+        """The fence is done, so nothing waits any longer: report what Nova's record says."""
+        self.take_in()
         if self._task is not None:
             self._task = None
             self._read_back()

@@ -54,6 +54,8 @@ VERIFY_EVERY_S = 1.0
 TRACE_EVERY_S = 15.0
 NAMES_SHOWN = 10
 PROGRESS_EVERY_S = 5.0
+PROGRESS_LEAST_S = 1.0
+"""Counts are told every 5 s, and when they have changed once a second."""
 VERIFY_LIMIT_S = 60.0
 """How long a server that has arrived may take to settle into its former state."""
 
@@ -124,6 +126,7 @@ class Evacuation:
         self._polled_at = float("-inf")
         self._looked_at = float("-inf")
         self._progress_at = float("-inf")
+        self._counts: Progressed | None = None
 
     def run(self) -> Evacuated:
         """Work until every server has its end.
@@ -399,20 +402,20 @@ class Evacuation:
         )
 
     def _report_progress(self, *, last: bool = False) -> None:
-        if not last and self._now - self._progress_at < PROGRESS_EVERY_S:
-            return
-        self._progress_at = self._now
         good = sum(end.end is End.VERIFIED for end in self._ends.values())
         waiting = len(self._waiting)
-        self._run.record(
-            Progressed(
-                step="evacuate",
-                done=good,
-                running=len(self._runs) - len(self._ends) - waiting,
-                waiting=waiting,
-                failed=len(self._ends) - good,
-            )
+        counts = Progressed(
+            step="evacuate",
+            done=good,
+            running=len(self._runs) - len(self._ends) - waiting,
+            waiting=waiting,
+            failed=len(self._ends) - good,
         )
+        every = PROGRESS_EVERY_S if counts == self._counts else PROGRESS_LEAST_S
+        if last or self._now - self._progress_at >= every:
+            self._progress_at = self._now
+            self._counts = counts
+            self._run.record(counts)
 
     def _state_words(self) -> str:
         """Where every server is, for whoever has to go on from here."""

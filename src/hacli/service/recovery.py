@@ -271,7 +271,7 @@ def carry_out(
     powered_on = options.power_on and not evacuated.failed and _power_on(run)
     if options.verb is Verb.RECOVER:
         for step in ("release", "enable"):
-            run.skip(step, f"{run.host.name} is away; hacli enable does it when it is back")
+            run.skip(step, "the host is away; see hacli enable")
     return _result(run, options, evidence, evacuated, began, powered_on=powered_on)
 
 
@@ -390,7 +390,7 @@ def _row(server_run: ServerRun) -> dict[str, JsonValue]:
 
 def _left_text(evacuated: Evacuated, left: int, name: str) -> str:
     good = len(evacuated.verified)
-    return f"{good} read back on their new hosts, {left} left on {name}"
+    return f"{good} read back, {left} left on {name}"
 
 
 def _power_on(run: Run) -> bool:
