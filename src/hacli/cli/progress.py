@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hacli.cli.app import App, Output
-from hacli.cli.text import clock_time, duration, stamp, styled
+from hacli.cli.text import clock_time, duration, stamp, styled, wrapped
 from hacli.domain import event_codec
 from hacli.domain.events import (
     Asked,
@@ -141,13 +141,13 @@ class LiveRegion:
         elif isinstance(event, StepDone):
             if event.step == "evacuate":
                 self._stop()
-            self._line(_step_line(stored, event), _step_style(event))
+            self._line(_step_head(stored, event), event.text, _step_style(event))
         elif isinstance(event, ServerChanged):
             self._take_server(stored, event)
         elif isinstance(event, Progressed):
             self._draw(event, stored.time.timestamp())
         elif isinstance(event, Warned):
-            self._line(f"{clock_time(stored.time)}  {event.code}: {event.text}", "yellow")
+            self._line(clock_time(stored.time), f"{event.code}: {event.text}", "yellow")
         elif isinstance(event, Errored | RunEnded):
             self._stop()
 
@@ -158,7 +158,7 @@ class LiveRegion:
         self._newest.pop(event.server_name, None)
         if event.status in ("failed", "skipped"):
             text = f"{event.server_name}: {event.text}  [{event.code}]"
-            self._line(f"{clock_time(stored.time)}  {text}", "yellow")
+            self._line(clock_time(stored.time), text, "yellow")
 
     def _start(self, at: float) -> None:
         from rich.console import Console
@@ -196,18 +196,21 @@ class LiveRegion:
             )
         )
 
-    def _line(self, text: str, style: str | None) -> None:
-        if self._live is not None:
-            from rich.text import Text
+    def _line(self, head: str, text: str, style: str | None) -> None:
+        """A permanent line; what does not fit goes on below, under the text."""
+        for line in wrapped(head, text, indent=len(head) + 2):
+            if self._live is not None:
+                from rich.text import Text
 
-            self._live.console.print(Text(text, style=style or ""))
-        else:
-            click.echo(styled(text, style, color=self._color), err=True)
+                self._live.console.print(Text(line, style=style or ""))
+            else:
+                click.echo(styled(line, style, color=self._color), err=True)
 
 
-def _step_line(stored: StoredEvent, event: StepDone) -> str:
-    head = f"{clock_time(stored.time)}  {event.step:<{STEP_WIDTH}}"
-    return f"{head}  {_loud(event.status):<7} {duration(event.took_s):>6}  {event.text}".rstrip()
+def _step_head(stored: StoredEvent, event: StepDone) -> str:
+    took = duration(event.took_s)
+    step = f"{event.step:<{STEP_WIDTH}}"
+    return f"{clock_time(stored.time)}  {step}  {_loud(event.status):<7} {took:>6}"
 
 
 def _step_style(event: StepDone) -> str | None:

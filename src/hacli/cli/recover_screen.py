@@ -77,7 +77,7 @@ def question_lines(prepared: Prepared, options: Options) -> Iterator[str]:
     steps = f"Plan: disable, POWER OFF through {label}"
     if options.verb is not Verb.FENCE:
         steps += f", rebuild {len(prepared.plan.runs)} VMs on other hosts"
-    yield steps + "."
+    yield from wrapped("", steps + ".", indent=0)
     yield from _skip_lines(prepared.plan.skips)
     yield from _loss_lines(prepared.plan, options)
 
@@ -166,11 +166,11 @@ def _next_steps(result: Recovered) -> Iterator[str]:
     reasons = {skip.reason.value for skip in result.evacuated.skips}
     name = result.host
     if ends:
-        yield f"mend that, then   hacli recover {name}    (asks only for what is left)"
+        yield f"mend that, then   hacli recover {name}   (asks only for what is left)"
     if End.STUCK in ends:
         yield "                  hacli explain VM_STUCK"
     if "LOCAL_DISK" in reasons:
-        yield f"repair it, then   hacli enable {name}    (local disks are intact on it)"
+        yield f"repair it, then   hacli enable {name}   (local disks are intact)"
         yield f"or lose the data: hacli recover {name} --local-disks image"
     elif not ends:
         yield f"repair it, then   hacli enable {name}"
