@@ -116,15 +116,15 @@ class Control:
         for name in rebuilt:
             if name not in known:
                 raise UsageError(f"There is no server {name}.")
+        host = order.get("recovered")
+        recovered = self._host({"host": host}) if host else None
         broken = self._lab.check(
-            hosts=_words(order.get("hosts")) or None,
-            rebuilt=rebuilt,
-            recovered=self._host({"host": order["recovered"]}) if order.get("recovered") else None,
+            hosts=_words(order.get("hosts")) or None, rebuilt=rebuilt, recovered=recovered
         )
-        with self._lab.lock:
-            changed = sum(record.changed for record in self._lab.requests.records)
-        summary = [f"No law was broken by {changed} changing requests to Nova."]
-        return {"violations": [asdict(violation) for violation in broken], "summary": summary}
+        return {
+            "violations": [asdict(violation) for violation in broken],
+            "summary": self._lab.sum_up(rebuilt=rebuilt, recovered=recovered),
+        }
 
     def _advance(self, order: Json) -> Json:
         self._lab.advance(_number(order, "seconds"))

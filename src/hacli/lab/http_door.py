@@ -128,13 +128,17 @@ class HttpDoor:
     def stop(self) -> None:
         """Answer no more, end every connection and give the ports back."""
         self.stopping.set()
-        for timer in self._closed_until.values():
+        for timer in tuple(self._closed_until.values()):
             timer.cancel()
+            timer.join()
         self._waker.send(b"x")
         self._thread.join()
+        left = []
         for listener in self._listeners.values():
             listener.server_close()
-            listener.hang_up()
+            left += listener.hang_up()
+        for thread in left:
+            thread.join(_JOIN_S)
         self._waker.close()
         self._wakened.close()
         self._selector.close()
@@ -246,8 +250,8 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, door: HttpDoor, name: str, *, port: int = 0) -> None:
         self.door = door
         self.name = name
-        self._connections: set[socket.socket] = set()
-        self._changed = threading.Condition()
+        self._connections: dict[object, threading.Thread] = {}
+        self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
         self.port = self.server_address[1]
         self.socket.setblocking(False)  # noqa: FBT003 - the socket's own word
@@ -258,28 +262,33 @@ class _Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def get_request(self) -> tuple[socket.socket, object]:
-        """Take a connection; it is one of ours from now on."""
+        """Take a connection."""
         connection, address = super().get_request()
         connection.setblocking(True)  # noqa: FBT003
-        with self._changed:
-            self._connections.add(connection)
         return connection, address
+
+    def process_request(self, request: object, client_address: object) -> None:
+        """Serve a connection in a thread of its own, which ``hang_up`` knows."""
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        with self._lock:
+            self._connections[request] = thread
+        thread.start()
 
     def shutdown_request(self, request: object) -> None:
         """Close a connection, without the polite end that would hide a reset."""
-        connection = cast("socket.socket", request)
-        connection.close()
-        with self._changed:
-            self._connections.discard(connection)
-            self._changed.notify_all()
+        cast("socket.socket", request).close()
+        with self._lock:
+            self._connections.pop(request, None)
 
-    def hang_up(self) -> None:
-        """End all connections and wait until their threads have let go of them."""
-        with self._changed:
+    def hang_up(self) -> list[threading.Thread]:
+        """End all connections, also those in the middle of a request; the threads that leave."""
+        with self._lock:
             for connection in self._connections:
                 with contextlib.suppress(OSError):  # the client was faster
-                    connection.shutdown(socket.SHUT_RDWR)
-            self._changed.wait_for(lambda: not self._connections, timeout=_JOIN_S)
+                    cast("socket.socket", connection).shutdown(socket.SHUT_RDWR)
+            return list(self._connections.values())
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away in the middle is no concern of the lab."""

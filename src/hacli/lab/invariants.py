@@ -84,16 +84,39 @@ def check_recovery(
     It runs exactly once, on another machine and from its own disk; a stopped one is defined there
     and does not run. Those ``left``, by id, are on ``host`` as they were, and nowhere else.
     """
+    return tuple(
+        Violation(law=Law.BACK, text=f"{server.name}: {wrong}")
+        for server in _seeded_on(host, ledger, truth)
+        for wrong in (_wrong_left if server.id in left else _wrong_recovered)(host, server)
+    )
+
+
+def sum_up_recovery(
+    host: str,
+    ledger: Sequence[LedgerEntry],
+    truth: Iterable[ServerTruth],
+    *,
+    left: Collection[str] = (),
+) -> str:
+    """What ``check_recovery`` has found to be so, in one sentence."""
+    seeded = _seeded_on(host, ledger, truth)
+    back = [server for server in seeded if server.id not in left]
+    stopped = sum(not server.originally_running for server in back)
+    alone = ", ".join(server.name for server in seeded if server.id in left) or "none"
+    return (
+        f"{host}: running once, elsewhere, from their own disks: {len(back) - stopped}; "
+        f"stopped as before, elsewhere: {stopped}; left alone: {alone}."
+    )
+
+
+def _seeded_on(
+    host: str, ledger: Sequence[LedgerEntry], truth: Iterable[ServerTruth]
+) -> tuple[ServerTruth, ...]:
     homes: dict[str, str] = {}
     for entry in ledger:
         if entry.server is not None:
             homes.setdefault(entry.server, entry.machine)
-    return tuple(
-        Violation(law=Law.BACK, text=f"{server.name}: {wrong}")
-        for server in truth
-        if homes.get(server.id) == host
-        for wrong in (_wrong_left if server.id in left else _wrong_recovered)(host, server)
-    )
+    return tuple(server for server in truth if homes.get(server.id) == host)
 
 
 def _wrong_left(host: str, server: ServerTruth) -> Iterator[str]:

@@ -15,13 +15,13 @@ from typing import Self
 
 from hacli.lab.bmcs import Bmc, PowerReading
 from hacli.lab.http_door import HttpDoor, HttpService
-from hacli.lab.invariants import Story, Violation, check, check_recovery
+from hacli.lab.invariants import Story, Violation, check, check_recovery, sum_up_recovery
 from hacli.lab.ipmi_door import IpmiDoor
 from hacli.lab.keystone_api import OPEN_PATHS, Keystone
 from hacli.lab.nova_api import NovaApi
 from hacli.lab.nova_witness import NovaWitness
 from hacli.lab.pacemaker_door import PacemakerDoor
-from hacli.lab.region import Command, Region
+from hacli.lab.region import Command, Region, ServerTruth
 from hacli.lab.request_log import RequestLog
 from hacli.lab.seed import Population, small
 from hacli.lab.small_apis import SmallApi, cinder, glance, neutron, placement
@@ -116,8 +116,7 @@ class Lab:
             truth = self.region.truth()
             ledger = tuple(self.region.machines.ledger)
             requests = tuple(self.requests.records)
-        ids = {server.name: server.id for server in truth}
-        given_up = None if rebuilt is None else frozenset(ids[name] for name in rebuilt)
+        given_up = _ids(truth, rebuilt)
         story = Story(
             ledger=ledger,
             requests=requests,
@@ -128,9 +127,22 @@ class Lab:
         )
         broken = check(story)
         if recovered is not None:
-            left = () if given_up is None else self.local_servers - given_up
+            left = self._left(given_up)
             broken += check_recovery(recovered, ledger, truth, left=left)
         return broken
+
+    def sum_up(
+        self, *, rebuilt: Collection[str] | None = (), recovered: str | None = None
+    ) -> tuple[str, ...]:
+        """What the same ``check`` has shown when it found no violation, in sentences."""
+        with self.lock:
+            truth, ledger = self.region.truth(), tuple(self.region.machines.ledger)
+            changed = sum(record.changed for record in self.requests.records)
+        lines = (f"No law was broken by {changed} requests that changed something in Nova.",)
+        if recovered is None:
+            return lines
+        left = self._left(_ids(truth, rebuilt))
+        return (*lines, sum_up_recovery(recovered, ledger, truth, left=left))
 
     def _start(self, opened: ExitStack) -> None:
         folder = self._folder
@@ -214,6 +226,10 @@ class Lab:
         door.start()
         opened.callback(door.stop)
 
+    def _left(self, given_up: frozenset[str] | None) -> frozenset[str]:
+        """The servers that hacli must not touch: rebuilding them would lose their disks."""
+        return frozenset() if given_up is None else self.local_servers - given_up
+
     def _on_local_disks(self) -> frozenset[str]:
         tables = self.region.cloud.tables
         return frozenset(
@@ -221,6 +237,10 @@ class Lab:
             for server in tables.servers.values()
             if server.image is not None and server.host not in tables.shared_storage
         )
+
+
+def _ids(truth: tuple[ServerTruth, ...], names: Collection[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(s.id for s in truth if s.name in names)
 
 
 class _Chassis:
