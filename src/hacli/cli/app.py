@@ -50,6 +50,7 @@ class App:
     def connect(self) -> "Connection":
         """The world, built on first use from configuration and environment."""
         if self._connection is None:
+            _quiet_libraries()
             if self._open_connection is None:
                 from hacli.wiring import connect
 
@@ -106,6 +107,14 @@ class App:
             arguments=self.arguments,
             message=message,
         )
+
+
+def _quiet_libraries() -> None:
+    """What libraries log is not for the operator's screen: errors arrive there as errors."""
+    import logging
+
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def version() -> str:

@@ -58,7 +58,7 @@ def show(app: App, error: HacliError, code: ExitCode) -> None:
     if app.debug:
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, Interrupted):
-        error = _with_resume(app, error)
+        error = _with_resume(app, error, code)
     host = error.host or app.host
     if app.output is not Output.TABLE and not app.result_shown:
         documents.emit_error(app, _as_data(error), code=code, host=host)
@@ -89,17 +89,19 @@ def show_bug(app: App, error: Exception) -> None:
     show(app, bug, ExitCode.FAILED)
 
 
-def _with_resume(app: App, error: Interrupted) -> Interrupted:
+def _with_resume(app: App, error: Interrupted, code: ExitCode) -> HacliError:
+    """What stopped it in the operator's words, and the same command to go on."""
     words = shlex.join(("hacli", *app.arguments))
     acted = app.run is not None
     state = error.state
     if not state:
         state = "What Nova has accepted goes on." if acted else "Nothing was changed."
-    return Interrupted(
-        error.what,
-        signal_number=error.signal_number,
+    timed_out = code is ExitCode.TIMEOUT
+    return HacliError(
+        f"The limit of {app.timeout_s:g} s has passed." if timed_out else error.what,
         state=state,
         next_steps=(f"{words}    goes on from here",) if acted else (),
+        code="TIMEOUT" if timed_out else error.code,
     )
 
 

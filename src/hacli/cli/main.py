@@ -123,7 +123,8 @@ def run(arguments: Sequence[str], app: App | None = None) -> int:
     app.arguments = tuple(arguments)
     try:
         code = _invoke(arguments, app)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: closed by who started us
+            sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
         return ExitCode.FAILED

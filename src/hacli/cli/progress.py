@@ -43,7 +43,7 @@ def listener_for(app: App) -> Listener:
         return print_json
     if app.quiet or app.output is Output.JSON:
         return lambda _event: None
-    if sys.stderr.isatty() and not app.plain:
+    if sys.stderr is not None and sys.stderr.isatty() and not app.plain:
         return LiveRegion(color=app.colored(sys.stderr))
     return LogLines(verbose=app.verbosity > 0)
 
