@@ -155,6 +155,23 @@ def test_a_lab_that_cannot_start_says_why(cli: Cli) -> None:
     assert "IsADirectoryError" in failed.stderr
 
 
+def test_a_lab_whose_starter_was_killed_ends_by_itself(cli: Cli) -> None:
+    """Ctrl-C in the middle of the start leaves no lab that nobody knows of."""
+    cli.folder.mkdir()
+    reader, writer = os.pipe()
+    os.close(reader)
+    options = json.dumps({"folder": str(cli.folder)})
+    command = [sys.executable, "-P", "-m", "hacli.lab.daemon", str(writer), options]
+    with (cli.folder / "log").open("wb") as log:
+        subprocess.run(command, pass_fds=(writer,), stderr=log, check=True, timeout=10)
+    os.close(writer)
+
+    eventually(lambda: "BrokenPipeError" in (cli.folder / "log").read_text())
+
+    assert not (cli.folder / "daemon.json").exists()
+    assert not (cli.folder / "control.sock").exists()
+
+
 def test_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
     """The path of a unix socket has some 100 bytes; theirs are then elsewhere."""
     cli = Cli(tmp_path / ("long-" * 20))

@@ -15,6 +15,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from hacli.lab.commands import PowerOff
+from hacli.lab.invariants import Law
 from hacli.lab.request_log import Deed, Target
 from hacli.lab.running_lab import Lab
 from hacli.lab.wire_faults import WireEffect, WireFault
@@ -328,6 +329,33 @@ def test_a_dead_backend_is_down_in_cinder(lab: Lab, client: LabClient) -> None:
     services = client.ask("cinder", "GET", "/v3/os-services").body["services"]
 
     assert [(s["host"], s["state"]) for s in services] == [("lab@fake", "down")]
+
+
+def test_evacuating_a_living_host_twice_is_possible_and_the_checker_sees_it(
+    lab: Lab, client: LabClient
+) -> None:
+    """Nova does not stop it: what hacli must never do is done here by hand."""
+    client.force_down("compute-1")
+    server = next(iter(lab.region.machines["compute-1"].guests))
+    assert client.evacuate(server).status == 200
+    assert client.evacuate(server).status == 200
+    lab.advance(30)
+
+    broken = {violation.law for violation in lab.check()}
+
+    assert broken == {Law.EVIDENCE, Law.ONCE}
+
+
+def test_a_guest_that_runs_twice_is_seen_in_the_ledger(lab: Lab, client: LabClient) -> None:
+    """One evacuation from a living host is enough."""
+    client.force_down("compute-1")
+    server = next(iter(lab.region.machines["compute-1"].guests))
+    assert client.evacuate(server).status == 200
+    lab.advance(30)
+
+    broken = {violation.law for violation in lab.check(recovered="compute-1")}
+
+    assert broken == {Law.EVIDENCE, Law.ONCE, Law.TWICE, Law.BACK}
 
 
 def test_a_lab_that_ends_leaves_nothing_behind() -> None:

@@ -152,12 +152,14 @@ def main(ready: int, options: Options) -> None:
         with lab:
             door = ControlDoor(Control(lab), socket_path=lab.workspace.control_socket)
             door.start()
-            _write_down(folder, lab)
-            with os.fdopen(ready, "wb") as pipe:
-                pipe.write(_READY)
-            signal.sigwait(signals)
-            door.stop()
-        (folder / "daemon.json").unlink(missing_ok=True)
+            try:
+                _write_down(folder, lab)
+                with os.fdopen(ready, "wb") as pipe:
+                    pipe.write(_READY)  # fails, and ends the lab, when nobody waits for it any more
+                signal.sigwait(signals)
+            finally:
+                door.stop()
+                (folder / "daemon.json").unlink(missing_ok=True)
 
 
 def _write_down(folder: Path, lab: Lab) -> None:
