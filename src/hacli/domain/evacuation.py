@@ -32,6 +32,18 @@ MOVING_TASKS = frozenset(
         "resize_reverting",
     }
 )
+DELETING_TASKS = frozenset({"deleting", "soft-deleting"})
+ENDED = frozenset(
+    {
+        MigrationStatus.DONE,
+        MigrationStatus.COMPLETED,
+        MigrationStatus.ERROR,
+        MigrationStatus.FAILED,
+    }
+)
+"""An evacuation in any other state, also one that we do not know, may still be carried out."""
+OVERTAKEN_S = 600.0
+"""A record so long without a change is dead once a later evacuation has arrived."""
 PRIORITY_KEY = "hacli:priority"
 MAX_UNSENT = 5
 """How often a request that never left this machine is tried before the server is named."""
@@ -64,6 +76,7 @@ class Past:
     was: str | None = None  # active | stopped
     known_ids: frozenset[int] | None = None  # set: a request may have been sent
     intent_age_s: float = 0.0
+    accepted: bool = False  # and Nova said yes to it
     verified: bool = False  # it was read back on its new host
 
 
@@ -86,18 +99,21 @@ class ServerRun:
     may_ask_at: float | None = None  # an earlier run's untraced intent: not before this time
     looked: bool = False  # Nova's action log was searched for a trace of the request
     seen_action: bool = False  # and it has an evacuate that no record accounts for
+    read_at: float = float("-inf")  # when the newest list of records was asked for
+    maybe_at: frozenset[str | None] = frozenset()  # where ended evacuations may have left a copy
 
     @property
     def busy(self) -> bool:
         """Nova is working on it, as far as is known."""
-        if self.migration is not None:
-            return self.migration.is_open
-        return self.in_flight or isinstance(self.answer, Accepted)
+        if self.in_flight or self.migration is None:
+            return self.in_flight or isinstance(self.answer, Accepted)
+        return self.migration.status not in ENDED
 
     @property
     def maybe_busy(self) -> bool:
         """Nova may be working on it: a request of unknown fate counts."""
-        return self.busy or (self.migration is None and isinstance(self.answer, Uncertain))
+        arrived = self.migration is not None and self.migration.arrived
+        return self.busy or (isinstance(self.answer, Uncertain) and not arrived)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +155,8 @@ def plan_evacuation(
     for server in sorted(records.servers, key=_order):
         before = past.get(server.id, Past())
         run = _start(server, records, before, now=now, policy=policy)
-        run = replace(run, target=wishes.target) if run.target is None else run
-        under_way = run.migration is not None and (run.migration.is_open or run.migration.arrived)
+        run = replace(run, target=wishes.target)
+        under_way = run.migration is not None and not _failed(run.migration)
         skip = None if under_way else _reason_to_skip(server, records, wishes)
         if skip is None:
             runs.append(run)
@@ -160,47 +176,86 @@ def _start(
     server: Server, records: Records, before: Past, *, now: float, policy: Policy
 ) -> ServerRun:
     mine = [record for record in records.evacuations if record.server == server.id]
-    was = before.was or server.vm_state
-    run = ServerRun(server=server, was=was, known_ids=frozenset(r.id for r in mine), changed_at=now)
-    newest = max(mine, key=lambda record: record.id, default=None)
+    news = [record for record in mine if _belongs_to_this_outage(record, server)]
     known = before.known_ids
-    if newest is not None and _belongs_to_this_outage(newest, server):
-        if known is None or newest.id not in known:
-            return replace(run, known_ids=run.known_ids - {newest.id}, migration=newest, asked=1)
-    elif known is not None and (newest is None or newest.id in known):
-        return replace(
+    run = ServerRun(
+        server=server,
+        was=before.was or server.vm_state,
+        known_ids=frozenset(record.id for record in mine),
+        changed_at=now,
+        maybe_at=_left_at(news),
+    )
+    if known is not None and not (before.accepted and any(r.id not in known for r in mine)):
+        run = replace(
             run,
-            known_ids=known,
             asked=1,
             answer=Uncertain(status=None, why="an earlier run ended before the answer"),
             answered_at=now,
             may_ask_at=now + max(0.0, policy.settle_s - before.intent_age_s),
         )
-    return run
+    leading = _leading(news)
+    if leading is None or (_failed(leading) and known is not None and leading.id in known):
+        return run
+    return replace(run, known_ids=run.known_ids - {leading.id}, migration=leading, asked=1)
 
 
 def _belongs_to_this_outage(record: Migration, server: Server) -> bool:
-    """Whether the newest record of a server that Nova still shows on the source is news.
+    """Whether a record of a server that Nova still shows on the source is news.
 
-    ``completed`` is not: the source has been back since. ``error`` has ended and may be asked
-    again. A failure is, unless the server was spawned again after it.
+    ``completed`` is not: the source has been back since. ``error`` without a destination has ended
+    and left nothing. A failure is news, unless the server was spawned again after it.
     """
-    if record.is_open or record.status is MigrationStatus.DONE:
-        return True
-    if record.status is not MigrationStatus.FAILED or record.destination is None:
+    if record.status is MigrationStatus.COMPLETED:
         return False
+    if not _failed(record):
+        return True
     ended = record.updated_at or record.created_at
-    return server.launched_at is None or server.launched_at <= ended
+    since_spawn = server.launched_at is None or server.launched_at <= ended
+    return since_spawn and bool(_left_at([record]))
+
+
+def _failed(record: Migration) -> bool:
+    return record.status in (MigrationStatus.ERROR, MigrationStatus.FAILED)
+
+
+def _leading(records: Iterable[Migration]) -> Migration | None:
+    """The record that decides: the newest that may still be carried out; if none, the newest."""
+    found = tuple(records)
+    going = tuple(r for r in found if r.status not in ENDED and not _is_overtaken(r, found))
+    return max(going or found, key=lambda record: record.id, default=None)
+
+
+def _is_overtaken(record: Migration, records: Iterable[Migration]) -> bool:
+    """It was stuck when a later evacuation was asked for by hand, and that one has arrived."""
+    changed_at = record.updated_at or record.created_at
+    return any(
+        later.arrived and (later.created_at - changed_at).total_seconds() >= OVERTAKEN_S
+        for later in records
+    )
+
+
+def _left_at(records: Iterable[Migration]) -> frozenset[str | None]:
+    """Where evacuations that have ended may have left a copy; None for a host without a name.
+
+    Nova sets ``error`` before any host was chosen, and ``failed`` on the destination (facts A.5);
+    an ``error`` that names a host is not trusted to have left nothing there.
+    """
+    return frozenset(
+        record.destination
+        for record in records
+        if record.status in ENDED
+        and (record.destination is not None or record.status is MigrationStatus.FAILED)
+    )
 
 
 def _arrived(server: Server, records: Records, before: Past) -> ServerRun:
     """A server that an earlier run brought to its new host, and that nobody has verified yet."""
-    mine = [r for r in records.evacuations if r.server == server.id and r.arrived]
-    newest = max(mine, key=lambda record: record.id)
+    mine = [record for record in records.evacuations if record.server == server.id]
+    newest = max((record for record in mine if record.arrived), key=lambda record: record.id)
     return ServerRun(
         server=server,
         was=before.was or "unknown",
-        known_ids=frozenset(r.id for r in mine) - {newest.id},
+        known_ids=frozenset(r.id for r in mine if r.status in ENDED and r.id < newest.id),
         asked=1,
         migration=newest,
     )
@@ -214,7 +269,7 @@ def _reason_to_skip(server: Server, records: Records, wishes: Wishes) -> Skip | 
         return skip(Reason.NOT_CHOSEN, "not among the servers named with --server")
     if server.vm_state not in EVACUABLE_STATES or not server.launched:
         return skip(Reason.STATE, f"Nova does not evacuate a server that is {_state(server)}")
-    if server.task_state == "deleting":
+    if server.task_state in DELETING_TASKS:
         return skip(Reason.DELETING, "it was being deleted; Nova would bring it back")
     moving = _unfinished_move(server, records.moves)
     if moving and not wishes.migration_checked & {server.id, server.name}:
@@ -231,7 +286,8 @@ def _state(server: Server) -> str:
 def _unfinished_move(server: Server, moves: Iterable[Migration]) -> str | None:
     for move in moves:
         if move.server == server.id and move.destination is not None:
-            return f"{move.type} to {move.destination} is unfinished: it may already run there"
+            other = move.source if move.destination == server.host else move.destination
+            return f"its {move.type} is unfinished: it may run on {other}"
     if server.task_state in MOVING_TASKS:
         return f"it was in the middle of a move ({server.task_state})"
     return None
@@ -322,50 +378,83 @@ def next_move(run: ServerRun, *, now: float, policy: Policy) -> Move:
 def _after_migration(run: ServerRun, migration: Migration, *, now: float, policy: Policy) -> Move:
     if migration.arrived:
         return Verify()
-    if migration.status is MigrationStatus.ERROR and migration.destination is None:
-        if run.asked <= policy.retries:
-            return Ask(target=run.target)
-        fault = run.server.fault or "No valid host was found"
-        return Ended(end=End.NO_HOST, text=f"Nova found no host: {fault}")
-    if migration.status in (MigrationStatus.FAILED, MigrationStatus.ERROR):
-        return _after_failure(run, migration, policy=policy)
-    if now - run.changed_at >= policy.stuck_s:
-        minutes = int(policy.stuck_s // 60)
-        return Ended(
-            end=End.STUCK,
-            text=f"migration {migration.id} has been {migration.raw_status} for {minutes} minutes",
-        )
-    return Wait()
+    unchanged_s = now - run.changed_at
+    if not _failed(migration):
+        return _stuck(migration, policy) if unchanged_s >= policy.stuck_s else Wait()
+    if isinstance(run.answer, Rejected):
+        return _refused(run.answer)
+    if _is_settled(run, policy):
+        return _ask(run) if run.asked <= policy.retries else _gave_up(run)
+    return _gave_up(run) if unchanged_s >= policy.stuck_s else Wait()
 
 
-def _after_failure(run: ServerRun, migration: Migration, *, policy: Policy) -> Move:
-    """The copy may be running at the destination: only that one may be asked again."""
-    there = migration.destination
-    if there is not None and run.asked <= policy.retries and run.target in (None, there):
+def _is_settled(run: ServerRun, policy: Policy) -> bool:
+    """The record that ended accounts for our request: no other can still come of it.
+
+    The list was asked for after Nova had said yes; after an answer of unknown fate, so long after
+    it as the request itself might still be taken, for the record may be somebody else's.
+    """
+    after = run.answered_at
+    if run.may_ask_at is not None:
+        after = run.may_ask_at
+    elif isinstance(run.answer, Uncertain):
+        after += policy.settle_s if run.answer.status is None else policy.look_s
+    return run.read_at >= after or not isinstance(run.answer, Accepted | Uncertain)
+
+
+def _ask(run: ServerRun) -> Ask | Ended:
+    """Ask; where an evacuation has failed its copy may be running: only that host may be asked."""
+    homes = _homes(run)
+    if not homes:
+        return Ask(target=run.target)
+    there = next(iter(homes))
+    if len(homes) == 1 and there is not None and run.target in (None, there):
         return Ask(target=there)
-    return Ended(
-        end=End.FAILED, text=f"the evacuation failed on {there or 'an unnamed host'}; look there"
-    )
+    return _gave_up(run)
+
+
+def _homes(run: ServerRun) -> frozenset[str | None]:
+    return run.maybe_at | _left_at([run.migration] if run.migration is not None else [])
+
+
+def _gave_up(run: ServerRun) -> Ended:
+    homes = _homes(run)
+    if homes:
+        names = ", ".join(sorted(home or "an unnamed host" for home in homes))
+        return Ended(end=End.FAILED, text=f"the evacuation failed on {names}; look there")
+    fault = run.server.fault or "No valid host was found"
+    return Ended(end=End.NO_HOST, text=f"Nova found no host: {fault}")
+
+
+def _stuck(migration: Migration, policy: Policy) -> Ended:
+    minutes = int(policy.stuck_s // 60)
+    text = f"migration {migration.id} has been {migration.raw_status} for {minutes} minutes"
+    return Ended(end=End.STUCK, text=text)
+
+
+def _refused(answer: Rejected) -> Ended:
+    return Ended(end=End.REFUSED, text=f"Nova refused ({answer.status}): {answer.message}")
 
 
 def _after_answer(run: ServerRun, *, now: float, policy: Policy) -> Move:
     answer = run.answer
     if answer is None:
-        return Ask(target=run.target)
+        return _ask(run)
     if isinstance(answer, NotSent):
         if run.unsent < MAX_UNSENT:
-            return Ask(target=run.target)
+            return _ask(run)
         return Ended(end=End.NOT_ASKED, text=f"the request could not be sent: {answer.why}")
     if isinstance(answer, Rejected):
-        return Ended(end=End.REFUSED, text=f"Nova refused ({answer.status}): {answer.message}")
+        return _refused(answer)
     traceless = run.looked and not run.seen_action
-    if run.may_ask_at is not None and now >= run.may_ask_at and traceless:
-        return Ask(target=run.target)
-    if now - run.answered_at < policy.look_s:
+    if run.may_ask_at is not None and run.read_at >= run.may_ask_at and traceless:
+        return _ask(run)
+    looked_s = run.read_at - run.answered_at
+    if looked_s < policy.look_s and now - run.answered_at < policy.look_s + policy.silence_limit_s:
         return Look()
     server_error = isinstance(answer, Uncertain) and answer.status is not None
-    if server_error and run.asked == 1 and traceless:
-        return Ask(target=run.target)
+    if server_error and run.asked == 1 and traceless and looked_s >= policy.look_s:
+        return _ask(run)
     return Ended(end=End.UNKNOWN, text=_unknown(answer))
 
 
@@ -377,27 +466,41 @@ def _unknown(answer: RequestOutcome) -> str:
 
 
 def observe_records(run: ServerRun, records: Sequence[Migration], *, now: float) -> ServerRun:
-    """Take in the newest evacuation record of this server that is not known from before."""
-    mine = [r for r in records if r.server == run.server.id and r.id not in run.known_ids]
-    newest = max(mine, key=lambda record: record.id, default=None)
-    if newest is None or (run.migration is not None and newest.id < run.migration.id):
-        return run
+    """Take in a list asked for at ``now``: the records of this server not known from before.
+
+    The newest that has not ended decides, so that nothing is asked while any is open. A list that
+    lacks the record we follow is older than what we know.
+    """
+    new = [r for r in records if r.server == run.server.id and r.id not in run.known_ids]
     old = run.migration
-    if old is not None and (old.id, old.status, old.updated_at) == (
-        newest.id,
-        newest.status,
-        newest.updated_at,
-    ):
+    if old is not None and all(record.id != old.id for record in new):
         return run
-    return replace(run, migration=newest, changed_at=now)
+    leading = _leading(new)
+    if leading is None:
+        return replace(run, read_at=now)
+    passed = frozenset(r.id for r in new if r.status in ENDED and r.id != leading.id)
+    changed = old is None or (leading.id, leading.status, leading.updated_at) != (
+        old.id,
+        old.status,
+        old.updated_at,
+    )
+    return replace(
+        run,
+        read_at=now,
+        known_ids=run.known_ids | passed,
+        maybe_at=run.maybe_at | _left_at(new),
+        migration=leading if changed else old,
+        changed_at=now if changed else run.changed_at,
+    )
 
 
 def asked(run: ServerRun) -> ServerRun:
-    """The run with its request on the way; every record that exists now is not ours."""
+    """The run with its request on the way; every record that is known now is not ours."""
     ids = run.known_ids | ({run.migration.id} if run.migration is not None else set())
     return replace(
         run,
         known_ids=ids,
+        maybe_at=_homes(run),
         migration=None,
         in_flight=True,
         answer=None,
@@ -440,7 +543,15 @@ def verify_server(run: ServerRun, server: Server | None, source: str) -> Move:
         return Ended(end=End.WRONG_STATE, text=text)
     if server.status == "ERROR":
         return Ended(end=End.FAILED, text=f"it is in ERROR on {server.host}")
-    return Ended(end=End.VERIFIED, text=f"{server.status} on {server.host}")
+    arrived_at = run.migration.destination if run.migration is not None else None
+    elsewhere = sorted(
+        home or "an unnamed host" for home in run.maybe_at - {server.host, arrived_at}
+    )
+    if elsewhere:
+        text = f"it is on {server.host}, and an evacuation to {', '.join(elsewhere)} has ended: "
+        return Ended(end=End.FAILED, text=text + "look there for a second copy")
+    unsure = "" if wanted is not None else "; what it was before is not known"
+    return Ended(end=End.VERIFIED, text=f"{server.status} on {server.host}{unsure}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@
 evacuation take it as an argument (law L2). The rules are the table in ``docs/safety.md``.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import InitVar, dataclass, replace
 from datetime import datetime
 from enum import Enum
 from itertools import pairwise
@@ -15,6 +15,8 @@ from hacli.domain.power import PowerState
 
 OFF_GAP_S = 3.0
 """Two OFF readings must lie at least this far apart."""
+OFF_ROW_S = 60.0
+"""OFF readings further apart than this do not belong together: nobody looked in between."""
 HEARTBEAT_STILL_S = 15.0
 """1.5 report intervals of nova-compute (10 s)."""
 ATTESTATION_VALID_S = 900.0
@@ -132,14 +134,14 @@ class FenceEvidence:
     witness: Witness
     text: str
     proven_at: float
-    seal: _Seal = field(repr=False, compare=False)
+    seal: InitVar[_Seal]  # not kept, so that dataclasses.replace() cannot make a younger copy
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: _Seal) -> None:
+        if seal is not _SEAL:
             raise TypeError("FenceEvidence is made by judge() alone")
 
     def age_s(self, now: float) -> float:
-        """Seconds since the youngest reading it rests on."""
+        """Seconds since the witness's or the cluster's last word, whichever is older."""
         return now - self.proven_at
 
 
@@ -157,7 +159,9 @@ def judge(readings: Readings) -> FenceEvidence | Doubt:
 
     A sign of life vetoes every witness; then the BMC, Pacemaker and a person's attestation are
     heard in this order; each of them also needs the heartbeat still and, in a cluster, quorum.
+    Only the witness that gave a sign of life can take it back; silence never does.
     """
+    readings = _in_order(readings)
     signs = tuple(_signs_of_life(readings))
     missing = tuple(_missing_for_all(readings))
     if not signs and not missing:
@@ -169,12 +173,26 @@ def judge(readings: Readings) -> FenceEvidence | Doubt:
     return Doubt(host=readings.host, signs_of_life=signs, missing=missing)
 
 
+def _in_order(readings: Readings) -> Readings:
+    """Each witness's words in the order of the questions, however the answers came in."""
+    return replace(
+        readings,
+        off_orders=tuple(sorted(readings.off_orders, key=lambda order: order.at)),
+        power=tuple(sorted(readings.power, key=_asked_at)),
+        node=tuple(sorted(readings.node, key=lambda word: word.at)),
+        heartbeat=tuple(sorted(readings.heartbeat, key=lambda word: word.at)),
+    )
+
+
+def _asked_at(word: PowerReading | Silence) -> float:
+    return word.at if isinstance(word, Silence) else word.asked_at
+
+
 def _signs_of_life(readings: Readings) -> Iterator[str]:
-    power = _power_readings(readings)
-    if power and power[-1].state is PowerState.ON:
+    if _reads_on(readings):
         yield "the BMC reads ON"
-    node = _latest_node(readings)
-    if node is not None and node.opinion_counts and node.connected:
+    counting = [word for word in _node_readings(readings) if word.opinion_counts]
+    if counting and counting[-1].connected:
         yield "Pacemaker's connection to it is Started"
     if _heartbeat_advances(readings):
         yield "nova-compute's heartbeat advances"
@@ -201,8 +219,11 @@ def _by_bmc(readings: Readings) -> FenceEvidence | tuple[str, ...]:
     since = _off_known_since(readings)
     if since is None:
         return ("no OFF was ordered and no fence has completed",)
-    offs = [reading for reading in _trailing_offs(power) if reading.asked_at >= since]
-    offs = [reading for reading in offs if _no_fence_pending_at(readings, reading)]
+    offs = _offs_in_a_row(
+        reading
+        for reading in _offs_after_all_else(power)
+        if reading.asked_at >= since and _no_fence_pending_at(readings, reading)
+    )
     if not offs or offs[-1].asked_at - offs[0].answered_at < OFF_GAP_S:
         return (
             f"the BMC has not read OFF twice, {OFF_GAP_S:.0f} s apart, since it was ordered off",
@@ -243,14 +264,16 @@ def _missing_from_pacemaker(readings: Readings, node: NodeReading) -> Iterator[s
         yield "Pacemaker has not carried out an OFF ordered by this run"
     elif node.at < orders[-1].at:
         yield "Pacemaker was not asked again since the OFF"
+    elif _read_on_after(readings, orders[-1].at):
+        yield "the BMC has read ON since Pacemaker's OFF"
     fence = node.newest_fence
     if fence is None or not fence.executed:
         yield "the newest fencing in Pacemaker's history was not executed by a device"
     elif fence.action != "off":
         yield f"the newest fencing was a {fence.action}, which may have ended in ON"
-    elif fence.completed is None or not node.node_fenced:
+    elif not node.node_fenced:
         yield "the CIB does not say that the node is fenced"
-    elif int(fence.completed.timestamp()) != node.node_fenced:
+    elif not _cib_names(node, fence):
         yield "fence history and CIB name different fencings"
 
 
@@ -276,14 +299,44 @@ def _power_readings(readings: Readings) -> tuple[PowerReading, ...]:
     return tuple(reading for reading in readings.power if isinstance(reading, PowerReading))
 
 
-def _trailing_offs(power: tuple[PowerReading, ...]) -> list[PowerReading]:
-    """The OFF readings since the last one that was anything else."""
-    offs: list[PowerReading] = []
-    for reading in reversed(power):
-        if reading.state is not PowerState.OFF:
-            break
-        offs.append(reading)
-    return offs[::-1]
+def _read_on_after(readings: Readings, at: float) -> bool:
+    return any(
+        word.state is PowerState.ON and word.answered_at > at for word in _power_readings(readings)
+    )
+
+
+def _reads_on(readings: Readings) -> bool:
+    """ON since our first OFF order, and no OFF was asked for and read after that.
+
+    An ON from before the order is what the order was for. One that is neither ON nor OFF takes
+    nothing back.
+    """
+    since = readings.off_orders[0].at if readings.off_orders else float("-inf")
+    power = _power_readings(readings)
+    ons = [word.answered_at for word in power if word.state is PowerState.ON]
+    offs = [word.asked_at for word in power if word.state is PowerState.OFF]
+    return _read_on_after(readings, since) and not any(off > max(ons) for off in offs)
+
+
+def _offs_after_all_else(power: tuple[PowerReading, ...]) -> list[PowerReading]:
+    """The OFF readings asked for after everything that was not OFF had been answered."""
+    others = [word.answered_at for word in power if word.state is not PowerState.OFF]
+    last_other = max(others, default=float("-inf"))
+    return [w for w in power if w.state is PowerState.OFF and w.asked_at > last_other]
+
+
+def _offs_in_a_row(offs: Iterable[PowerReading]) -> list[PowerReading]:
+    """The newest of them without a gap in which nobody looked."""
+    row: list[PowerReading] = []
+    for reading in offs:
+        if row and reading.asked_at - row[-1].answered_at > OFF_ROW_S:
+            row = []
+        row.append(reading)
+    return row
+
+
+def _node_readings(readings: Readings) -> tuple[NodeReading, ...]:
+    return tuple(word for word in readings.node if isinstance(word, NodeReading))
 
 
 def _latest_node(readings: Readings) -> NodeReading | None:
@@ -293,14 +346,35 @@ def _latest_node(readings: Readings) -> NodeReading | None:
     return readings.node[-1]
 
 
+def _cib_names(node: NodeReading, fence: FenceEvent) -> bool:
+    """The CIB has the node fenced, and by this fencing: it has not been back since."""
+    return fence.completed is not None and int(fence.completed.timestamp()) == node.node_fenced
+
+
 def _off_known_since(readings: Readings) -> float | None:
-    """When an OFF had been ordered by us, or Pacemaker had completed a fence, at the latest."""
+    """From when on OFF readings count: our OFF order, or a fence that the CIB still names.
+
+    A fencing that was not an OFF may have ended in ON, so the count starts anew when one shows.
+    """
+    node = _latest_node(readings)
+    fence = node.newest_fence if node is not None else None
+    named = _named_since(readings, fence)
     if readings.off_orders:
-        return readings.off_orders[-1].at
-    for node in readings.node:
-        if isinstance(node, NodeReading) and node.newest_fence and node.newest_fence.executed:
-            return node.at
-    return None
+        ordered = readings.off_orders[-1].at
+        return max(ordered, named) if fence is not None and fence.action != "off" else ordered
+    if node is None or fence is None or fence.action == "on":
+        return None
+    return named if fence.executed and _cib_names(node, fence) else None
+
+
+def _named_since(readings: Readings, fence: FenceEvent | None) -> float:
+    """When Pacemaker was first heard to call this its newest fencing, without another since."""
+    since = float("inf")
+    for node in reversed(_node_readings(readings)):
+        if node.newest_fence != fence:
+            break
+        since = node.at
+    return since
 
 
 NEAR_S = 5.0
@@ -312,11 +386,11 @@ def _no_fence_pending_at(readings: Readings, power: PowerReading) -> bool:
         return True
     near = [
         node
-        for node in readings.node
-        if isinstance(node, NodeReading)
-        and power.asked_at - NEAR_S <= node.at <= power.answered_at + NEAR_S
+        for node in _node_readings(readings)
+        if power.asked_at - NEAR_S <= node.at <= power.answered_at + NEAR_S
     ]
-    return bool(near) and not any(node.fence_pending for node in near)
+    heard = any(node.quorate for node in near)
+    return heard and not any(node.fence_pending for node in near)
 
 
 def _not_younger_than_cluster(readings: Readings, at: float) -> float:
@@ -349,19 +423,19 @@ def _is_still(beats: list[HeartbeatReading]) -> bool:
     """No heartbeat came for 15 s: by the API's own clock, or by watching.
 
     Our own PUT moves ``updated_at``, so after one the count starts anew, unless stillness was seen
-    before it and nothing moved since.
+    before it and nothing moved since. Once it was seen to move, only watching counts: two clocks
+    that disagree would call a living heartbeat still.
     """
-    still = False
+    still = moved = False
     watched_from: HeartbeatReading | None = None
     for beat in beats:
         if watched_from is not None and _moved(watched_from, beat):
-            still, watched_from = False, None
+            still, moved, watched_from = False, True, None
         if watched_from is None or watched_from.writes != beat.writes:
             watched_from = beat
         if beat.updated_at is not None:
-            silent_s = (beat.date - beat.updated_at).total_seconds()
-            watched_s = (beat.date - watched_from.date).total_seconds()
-            still = still or max(silent_s, watched_s) >= HEARTBEAT_STILL_S
+            since = watched_from.date if moved else min(beat.updated_at, watched_from.date)
+            still = still or (beat.date - since).total_seconds() >= HEARTBEAT_STILL_S
     return still
 
 

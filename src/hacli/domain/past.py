@@ -9,13 +9,15 @@ from hacli.domain.events import Asked, Intent, PlanMade, RunEnded, ServerChanged
 
 SETTLED = frozenset({"rejected", "not-sent"})
 """Answers after which the request certainly is not being carried out."""
+ACCEPTED = "accepted"
 
 
 def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, Past]:
     """Former states and open intents, since the host was last enabled.
 
     ``events`` are oldest first. The first plan of an outage saw each server as it was; later ones
-    may have seen what an evacuation made of it.
+    may have seen what an evacuation made of it. A plan that has a verified server on the host
+    again belongs to another outage.
     """
     past: dict[str, Past] = {}
     for stored in events:
@@ -23,18 +25,31 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             past.clear()
         elif isinstance(event, PlanMade):
-            for row in event.servers:
-                key, was = str(row["id"]), row.get("was")
-                if key not in past and was in ("active", "stopped"):
-                    past[key] = Past(was=str(was))
+            _take_plan(past, event)
         elif isinstance(event, Intent):
-            age = (now - stored.time).total_seconds()
-            before = past.get(event.server, Past())
             past[event.server] = replace(
-                before, known_ids=frozenset(event.known_migrations), intent_age_s=age
+                past.get(event.server, Past()),
+                known_ids=frozenset(event.known_migrations),
+                intent_age_s=(now - stored.time).total_seconds(),
+                accepted=False,
             )
-        elif isinstance(event, Asked) and event.outcome in SETTLED:
-            past[event.server] = replace(past.get(event.server, Past()), known_ids=None)
+        elif isinstance(event, Asked):
+            past[event.server] = _answered(past.get(event.server, Past()), event.outcome)
         elif isinstance(event, ServerChanged) and event.status == "verified":
             past[event.id] = replace(past.get(event.id, Past()), known_ids=None, verified=True)
     return past
+
+
+def _take_plan(past: dict[str, Past], plan: PlanMade) -> None:
+    for row in plan.servers:
+        key, was = str(row["id"]), row.get("was")
+        if key in past and past[key].verified:
+            del past[key]
+        if key not in past and was in ("active", "stopped"):
+            past[key] = Past(was=str(was))
+
+
+def _answered(before: Past, outcome: str) -> Past:
+    if outcome in SETTLED:
+        return replace(before, known_ids=None)
+    return replace(before, accepted=outcome == ACCEPTED)
