@@ -82,7 +82,7 @@ class _Shown:
 
 
 def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:
-    from hacli.cli.status_screen import ATTENTION
+    from hacli.cli.status_codes import ATTENTION
 
     if not region.complete:
         return ExitCode.UNAVAILABLE
@@ -92,11 +92,12 @@ def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:
 
 
 def _show_region(app: App, region: "Region", shown: _Shown, *, now: datetime) -> ExitCode:
+    from hacli.cli.status_document import region_document
     from hacli.cli.status_screen import StatusView, lines_of
 
     code = _status_code(region, exit_code=shown.exit_code)
     if app.output is not Output.TABLE:
-        body = _region_document(region)
+        body = region_document(region)
         documents.emit(app, "status", body, code=code, ok=region.complete, time=_time(now))
         return code
     view = StatusView(
@@ -109,53 +110,6 @@ def _show_region(app: App, region: "Region", shown: _Shown, *, now: datetime) ->
     )
     click.echo("\n".join(lines_of(view)))
     return code
-
-
-def _region_document(region: "Region") -> dict[str, object]:
-    from hacli.cli.status_screen import host_document
-    from hacli.domain.hosts import Verdict
-    from hacli.errors import SourceError
-
-    cluster = region.sources.cluster
-    verdicts = list(region.verdicts.values())
-    known = [state.servers for state in region.states if state.servers is not None]
-    sources = {
-        "pacemaker": region.sources.view,
-        "nova": region.sources.services,
-        "keystone": region.sources.caller,
-    }
-    return {
-        "cluster": cluster
-        and {
-            "name": cluster.name,
-            "quorum": cluster.acts,
-            "members": cluster.members,
-            "fencing": cluster.fencing_enabled,
-            "maintenance": cluster.maintenance_mode,
-        },
-        "summary": {
-            "hosts": len(region.states),
-            **{verdict.value: verdicts.count(verdict) for verdict in Verdict},
-            "servers": sum(known) if len(known) == len(region.states) else None,
-        },
-        "hosts": [
-            host_document(state, region.verdicts[state.host.name], cluster)
-            for state in region.states
-        ],
-        "sources": {
-            name: {
-                "ok": not isinstance(source, SourceError),
-                "unknown_because": source.why if isinstance(source, SourceError) else None,
-                "took_s": _seconds(region.sources.took_s.get(name)),
-            }
-            for name, source in sources.items()
-        }
-        | {"power": {"asked": region.power_asked, "answered": region.power_answered}},
-    }
-
-
-def _seconds(took: float | None) -> float | None:
-    return None if took is None else round(took, 3)
 
 
 @click.command(cls=HacliCommand)

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from hacli.cli.status_codes import ATTENTION, codes_of
 from hacli.cli.text import clock_time, columns, duration, names, styled, wrapped
 from hacli.domain.cluster import ClusterNode, ClusterView, FenceEvent
 from hacli.domain.gates import STORM_LEAST, devices_for
 from hacli.domain.hosts import (
-    MARKER,
-    ComputeHost,
     HostState,
     Verdict,
     connected,
@@ -23,15 +22,7 @@ from hacli.service.observe import Region
 WIDTH = 80
 FOLD_ABOVE = 20
 FOLD_TO = 2
-CODES = {
-    Verdict.FAILED: "HOST_FAILED",
-    Verdict.FENCED: "HOST_FENCED",
-    Verdict.UNKNOWN: "HOST_UNKNOWN",
-    Verdict.DEGRADED: "HOST_DEGRADED",
-    Verdict.RETURNED: "HOST_RETURNED",
-}
 ORDER = tuple(Verdict)
-ATTENTION = frozenset(CODES)
 STYLE = {
     Verdict.FAILED: "red",
     Verdict.FENCED: "red",
@@ -67,21 +58,6 @@ def lines_of(view: StatusView) -> Iterator[str]:
     if view.verbose:
         took = view.region.sources.took_s
         yield "(" + ", ".join(f"{name} {seconds:.1f}s" for name, seconds in took.items()) + ")"
-
-
-def codes_of(state: HostState, verdict: Verdict, view: ClusterView | None) -> tuple[str, ...]:
-    """Stable problem codes of one host."""
-    found = [CODES[verdict]] if verdict in CODES else []
-    host = state.host
-    if host.ambiguous:
-        found.append("NAME_AMBIGUOUS")
-    elif host.node is None or host.service is None:
-        found.append("NAME_UNJOINED")
-    if view is not None and host.node is not None and not devices_for(host, view):
-        found.append("FENCE_MISSING" if view.fencing_enabled else "FENCE_DISABLED")
-    if state.power_unknown_because:
-        found.append("FENCE_UNREACHABLE")
-    return tuple(found)
 
 
 def _headline(view: StatusView) -> Iterator[str]:
@@ -354,66 +330,3 @@ def _list(states: list[HostState]) -> str:
 def _next(commands: list[str]) -> Iterator[str]:
     for number, command in enumerate(commands):
         yield ("Next:" if number == 0 else "").ljust(8) + command
-
-
-def ours(service: ComputeService | None) -> bool:
-    """The service was disabled by hacli."""
-    return service is not None and (service.disabled_reason or "").startswith(MARKER)
-
-
-def host_document(
-    state: HostState, verdict: Verdict, view: ClusterView | None
-) -> dict[str, object]:
-    """One host as JSON (``ux.md`` 4.3)."""
-    return {
-        "host": state.host.name,
-        "verdict": verdict.value,
-        "codes": list(codes_of(state, verdict, view)),
-        "names": _names_document(state.host),
-        "pacemaker": _pacemaker_document(state.host.node, view),
-        "nova": _nova_document(state.host.service),
-        "power": {
-            "state": state.power.value if state.power else None,
-            "unknown_because": state.power_unknown_because,
-        },
-        "fence_devices": list(devices_for(state.host, view)),
-        "servers": state.servers,
-        "servers_exact": state.servers_exact,
-    }
-
-
-def _names_document(host: ComputeHost) -> dict[str, object]:
-    return {
-        "pacemaker": host.node.name if host.node else None,
-        "nova": host.service.host if host.service else None,
-        "bmc": host.bmc.label if host.bmc else None,
-        "ambiguous": host.ambiguous,
-    }
-
-
-def _pacemaker_document(
-    node: ClusterNode | None, view: ClusterView | None
-) -> dict[str, object] | None:
-    if node is None or view is None:
-        return None
-    return {
-        "online": node.online,
-        "unclean": node.unclean,
-        "standby": node.standby,
-        "maintenance": node.maintenance,
-        "connected": connected(node),
-        "opinion_counts": opinion_counts(node, view),
-        "since": node.lost_at.isoformat().replace("+00:00", "Z") if node.lost_at else None,
-        "chain": [{"name": s.name, "role": s.role.value} for s in node.chain],
-    }
-
-
-def _nova_document(service: ComputeService | None) -> dict[str, object] | None:
-    if service is None or not service.known:
-        return None
-    return {
-        "state": "up" if service.up else "down",
-        "status": "enabled" if service.enabled else "disabled",
-        "forced_down": service.forced_down,
-        "disabled_reason": service.disabled_reason,
-    }
