@@ -240,6 +240,24 @@ def test_deeds_reach_the_machines(cli: Cli) -> None:
     eventually(lambda: bool(cli.machine("compute-1")["booted"]), within_s=20)
 
 
+def test_nova_fails_on_order(cli: Cli) -> None:
+    """Spawns of a host, a cell, the conductor; a host that is not there is refused."""
+    cli.ok("start", "--hosts", "2")
+
+    for words in (
+        ("spawn-fails", "compute-2"),
+        ("spawn-works", "compute-2"),
+        ("cell-down", "compute-2"),
+        ("cell-up", "compute-2"),
+        ("conductor-dies",),
+        ("conductor-back",),
+    ):
+        cli.ok("nova", *words)
+
+    assert cli.run("nova", "spawn-fails", "compute-9").returncode == 2
+    assert cli.run("nova", "spawn-fails").returncode == 2
+
+
 def test_time_can_be_made_to_pass(cli: Cli) -> None:
     """An hour at once."""
     cli.ok("start", "--hosts", "2")

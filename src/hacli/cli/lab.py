@@ -13,6 +13,7 @@ import click
 from hacli.cli.text import columns
 from hacli.lab import daemon
 from hacli.lab.bmcs import BmcFault
+from hacli.lab.control import IN_NOVA
 from hacli.lab.wire_faults import WireEffect
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,7 +93,7 @@ def stop(*, folder: Path) -> None:
 @lab.command()
 @_state
 def env(*, folder: Path) -> None:
-    """Print the exports with which hacli and other clients find the lab."""
+    """Print the exports for a shell: hacli and others find the lab."""
     click.echo(daemon.environment(folder), nl=False)
 
 
@@ -139,8 +140,8 @@ def _on_host(word: str, help_text: str) -> None:
 
 
 for _word, _help in (
-    ("crash", "The kernel of HOST panics: its guests end, the chassis stays on."),
-    ("hang", "Everything on HOST stops executing and keeps what it holds."),
+    ("crash", "The kernel of HOST panics; the chassis stays on."),
+    ("hang", "Everything on HOST stops, and keeps what it holds."),
     ("cut", "HOST loses its network; its guests run on."),
     ("join", "HOST has its network again, or goes on after a hang."),
     ("return", "HOST is repaired and boots."),
@@ -155,7 +156,7 @@ for _word, _help in (
 @click.argument("switch", type=click.Choice(["on", "off"]))
 @_state
 def power(*, host: str, switch: str, folder: Path) -> None:
-    """Switch the chassis of HOST on or off, behind everybody's back."""
+    """Switch the chassis of HOST on or off."""
     daemon.order(folder, {"do": f"power-{switch}", "host": host})
 
 
@@ -166,6 +167,21 @@ def power(*, host: str, switch: str, folder: Path) -> None:
 def bmc(*, host: str, fault: str, folder: Path) -> None:
     """Break the BMC of HOST, or repair it: ok."""
     daemon.order(folder, {"do": "bmc", "host": host, "fault": fault})
+
+
+@lab.command()
+@click.argument("what", type=click.Choice(sorted(IN_NOVA)))
+@click.argument("host", required=False)
+@_state
+def nova(*, what: str, host: str | None, folder: Path) -> None:
+    """Let something go wrong inside Nova, or right again.
+
+    \b
+      spawn-fails, spawn-works         whether HOST can start guests
+      cell-down, cell-up               whether the cell of HOST answers
+      conductor-dies, conductor-back   whether anybody writes to the database
+    """
+    daemon.order(folder, {"do": "nova", "what": what, "host": host})
 
 
 @lab.command()
@@ -281,7 +297,10 @@ def check(
     recovered: str | None,
     folder: Path,
 ) -> None:
-    """Check the laws against what really happened; exit 1 when one was broken."""
+    """Check the laws against what really happened.
+
+    Exits with 1 and a line for each violation.
+    """
     allowed: dict[str, object] = {"hosts": hosts, "rebuilt": rebuilt, "recovered": recovered}
     answer: Any = daemon.order(folder, {"do": "check", **allowed})
     for violation in answer["violations"]:

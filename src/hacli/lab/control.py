@@ -47,6 +47,15 @@ ON_HOST: Mapping[str, Callable[[str], Command]] = {
     "kill-remoted": lambda host: KillRemoted(host=host),
 }
 
+IN_NOVA: Mapping[str, Callable[[str], Command]] = {  # by what happens, to the host named
+    "spawn-fails": lambda host: commands.FailSpawns(host=host),
+    "spawn-works": lambda host: commands.FailSpawns(host=host, on=False),
+    "cell-down": lambda host: commands.SetCell(host=host, down=True),
+    "cell-up": lambda host: commands.SetCell(host=host, down=False),
+    "conductor-dies": lambda _host: commands.SetConductor(alive=False),
+    "conductor-back": lambda _host: commands.SetConductor(alive=True),
+}
+
 
 class Control:
     """Obeys orders; ``order["do"]`` names one, its other keys are the arguments."""
@@ -60,6 +69,7 @@ class Control:
             "check": self._check,
             "advance": self._advance,
             "bmc": self._bmc,
+            "nova": self._nova,
             "fault": self._fault,
             "clear-faults": self._clear_faults,
             "refuse": self._refuse,
@@ -133,6 +143,12 @@ class Control:
     def _bmc(self, order: Json) -> Json:
         fault = BmcFault(str(order["fault"]))
         self._lab.apply(commands.BreakBmc(host=self._host(order), fault=fault))
+        return {}
+
+    def _nova(self, order: Json) -> Json:
+        what = str(order["what"])
+        host = "" if what.startswith("conductor") else self._host(order)
+        self._lab.apply(IN_NOVA[what](host))
         return {}
 
     def _fault(self, order: Json) -> Json:
