@@ -1,5 +1,6 @@
 """What all acting commands share: the question, the lock, the journal, the end of the run."""
 
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -72,7 +73,11 @@ def ask_for_reason(app: App, host: str, acknowledged: str | None) -> str | None:
     click.echo(styled(warning, "red", color=app.colored(sys.stderr)), err=True)
     reason = _read_line("How do you know? (goes into the report): ")
     if not reason or _read_line("Type the host name to go on: ") != host:
-        raise Declined("Nothing was declared.", host=host)
+        raise Declined(
+            "Nothing was declared.",
+            next_steps=("the same command again, with the reason and the host's name typed",),
+            host=host,
+        )
     return reason
 
 
@@ -84,7 +89,10 @@ def _read_line(question: str) -> str:
     click.echo(question, nl=False, err=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return sys.stdin.readline().strip()
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):  # Ctrl-D: the terminal has not begun a new line
+            click.echo("", err=True)
+        return line.strip()
     except KeyboardInterrupt:
         click.echo("", err=True)
         raise Interrupted("Stopped at the question.", signal_number=signal.SIGINT) from None
@@ -101,7 +109,11 @@ def confirm_host(host: str, lines: Iterator[str]) -> None:
     for line in lines:
         click.echo(line, err=True)
     if _read_line("This can not be undone. Type the host name to go on: ") != host:
-        raise Declined("The name was not typed; nothing was done.", host=host)
+        raise Declined(
+            "The name was not typed; nothing was done.",
+            next_steps=("the same command again with --dry-run shows what it would do",),
+            host=host,
+        )
 
 
 @contextmanager
@@ -213,8 +225,9 @@ def _show_dry_run(app: App, connection: Connection, prepared: Prepared, options:
         body = recover_screen.plan_document(prepared, options)
         documents.emit(app, f"{options.verb.value}-plan", body, code=code, time=_now(connection))
     else:
-        lines = recover_screen.dry_run_lines(prepared, options, yes=refusal is None)
-        click.echo("\n".join(lines))
+        command = shlex.join(w for w in app.arguments if w not in ("-n", "--dry-run"))
+        go_on = None if refusal else f"hacli {command}"
+        click.echo("\n".join(recover_screen.dry_run_lines(prepared, options, command=go_on)))
     if refusal is not None:
         from hacli.cli import failures
 

@@ -16,6 +16,7 @@ from hacli.errors import HacliError, Interrupted
 
 WIDTH = 80
 INDENT = 7
+PARTS = re.compile(r"(?<=\S)\s{2,}|^\s+|(?<=:)\s(?=hacli )")
 TITLES = {
     ExitCode.REFUSED: "REFUSED",
     ExitCode.PARTIAL: "PARTLY RECOVERED",
@@ -118,7 +119,7 @@ def _screen(app: App, error: HacliError, code: ExitCode, host: str | None) -> li
     for label, text in (("What", error.what), ("Why", error.why), ("State", error.state)):
         if text:
             lines += wrapped(label, text)
-    lines += next_lines(error.next_steps)
+    lines += next_lines(error.next_steps or _next_of(app, code))
     more = [f"hacli explain {error.code}"]
     if app.run is not None:
         more.append(f"hacli history show {app.run}")
@@ -126,12 +127,22 @@ def _screen(app: App, error: HacliError, code: ExitCode, host: str | None) -> li
     return lines
 
 
+def _next_of(app: App, code: ExitCode) -> tuple[str, ...]:
+    """What to type after an error that has nothing of its own to say about it."""
+    if code is ExitCode.USAGE:
+        return (f"hacli {app.command} --help".replace("  ", " "),)
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIMEOUT):
+        return (shlex.join(("hacli", *app.arguments)),)
+    return ("hacli status    shows what is so now",)
+
+
 def next_lines(steps: Sequence[str]) -> list[str]:
     """Commands and their descriptions in two columns; where that is too wide, under each other.
 
-    The two parts of a step, in either order, are those that two or more blanks keep apart.
+    The two parts of a step, in either order, are those that two or more blanks keep apart, or a
+    colon before a command.
     """
-    rows = [re.split(r"(?<=\S)\s{2,}|^\s+", step, maxsplit=1) for step in steps]
+    rows = [PARTS.split(step, maxsplit=1) for step in steps]
     width = max((len(row[0]) for row in rows if len(row) > 1), default=0)
     lines: list[str] = []
     for left, *rest in rows:

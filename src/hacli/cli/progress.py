@@ -1,6 +1,7 @@
 """A run as it goes: lines in a log, a live region on a terminal, or one JSON object per event."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for e
     """One event in words, for logs and `hacli history show`."""
     match stored.event:
         case RunStarted(user=user, arguments=words):
-            return f"{stored.op} started by {user}: hacli {' '.join(words)}"
+            return f"{stored.op} started by {user}: {shlex.join(('hacli', *words))}"
         case GateChecked(gate=gate, passed=passed, text=text):
             return f"{'ok' if passed else 'NO'}  {gate}: {text}"
         case StepStarted(step=step):
@@ -81,7 +82,7 @@ def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for e
         case Errored(code=code, what=what, why=why):
             return f"ERROR {code}: {what} {why}".rstrip()
         case RunEnded(status=status, took_s=took):
-            return f"{stored.op} {status} {duration(took)}"
+            return f"{stored.op} ended: {status}, {duration(took)}"
 
 
 def _loud(status: str) -> str:

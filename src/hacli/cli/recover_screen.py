@@ -7,13 +7,14 @@ from hacli.cli.text import columns, duration, names, wrapped
 from hacli.domain.evacuation import End, Plan, ServerRun, Skip
 from hacli.service.evacuation import Evacuated
 from hacli.service.recovery import Options, Prepared, Recovered, Verb
+from hacli.service.run import counts
 
 WIDTH = 80
 DONE = {Verb.RECOVER: "RECOVERED", Verb.EVACUATE: "EVACUATED", Verb.FENCE: "FENCED"}
 
 
-def dry_run_lines(prepared: Prepared, options: Options, *, yes: bool) -> Iterator[str]:
-    """Names, checks and plan; ``yes``: whether the run would go ahead."""
+def dry_run_lines(prepared: Prepared, options: Options, *, command: str | None) -> Iterator[str]:
+    """Names, checks and plan; then the command that does it, when the run would go ahead."""
     yield "DRY RUN: nothing is changed."
     yield ""
     yield from _name_lines(prepared)
@@ -31,9 +32,9 @@ def dry_run_lines(prepared: Prepared, options: Options, *, yes: bool) -> Iterato
     yield f"Plan for {_census(prepared.plan)}"
     yield from columns([(str(i + 1), *row) for i, row in enumerate(_steps(prepared, options))])
     yield from _skip_lines(prepared.plan.skips)
-    if yes:
+    if command:
         yield ""
-        yield f"To do it:  hacli {options.verb.value} {prepared.host.name}"
+        yield f"To do it:  {command}"
 
 
 def _name_lines(prepared: Prepared) -> Iterator[str]:
@@ -49,9 +50,9 @@ def _census(plan: Plan) -> str:
     running = sum(run.was == "active" for run in plan.runs)
     stopped = sum(run.was == "stopped" for run in plan.runs)
     other = len(plan.runs) - running - stopped
-    parts = [f"{running} running", f"{stopped} stopped"] + ([f"{other} other"] if other else [])
+    words = counts({"running": running, "stopped": stopped, "other": other})
     left = f"; {len(plan.skips)} left alone" if plan.skips else ""
-    return f"{len(plan.runs)} VMs ({', '.join(parts)}){left}"
+    return f"{len(plan.runs)} VMs{f' ({words})' if words else ''}{left}"
 
 
 def _steps(prepared: Prepared, options: Options) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ def codes_of(state: HostState, verdict: Verdict, view: ClusterView | None) -> tu
     host = state.host
     if host.ambiguous:
         found.append("NAME_AMBIGUOUS")
-    elif host.node is None or host.service is None:
+    elif view is not None and (host.node is None or host.service is None):
         found.append("NAME_UNJOINED")
     if view is not None and host.node is not None and not devices_for(host, view):
         found.append("FENCE_MISSING" if view.fencing_enabled else "FENCE_DISABLED")

@@ -15,13 +15,18 @@ from hacli.domain.hosts import (
     connected,
     opinion_counts,
 )
+from hacli.domain.power import PowerState
 from hacli.domain.servers import Caller, ComputeService, ServiceList
 from hacli.errors import SourceError
 from hacli.service.observe import Region
 
 WIDTH = 80
 FOLD_ABOVE = 20
+FOLD_IN_TROUBLE = 10
+"""More healthy hosts would push the headline off a screen of 24 lines."""
 FOLD_TO = 2
+MOST_IN_TROUBLE = 5
+"""Rows of hosts that need somebody; a storm of a hundred is a network, not a hundred failures."""
 ORDER = tuple(Verdict)
 STYLE = {
     Verdict.FAILED: "red",
@@ -84,7 +89,8 @@ def _headline(view: StatusView) -> Iterator[str]:
     vms = f"VMs {sum(known)}" + (f" (and {unknown} hosts unknown)" if unknown else "")
     down = sum(s.servers or 0 for s in _needy(view, Verdict.FAILED, Verdict.FENCED))
     vms += f": {down} DOWN" if down else ""
-    yield f"Hosts {len(view.region.states)}: {states}".ljust(40) + vms
+    hosts = f"Hosts {len(view.region.states)}: {states}"
+    yield f"{hosts:<36}    {vms}"
 
 
 def _loud(verdict: Verdict) -> str:
@@ -111,46 +117,73 @@ def _needy(view: StatusView, *wanted: Verdict) -> list[HostState]:
 
 def _table(view: StatusView) -> Iterator[str]:
     verdicts = view.region.verdicts
-    states = sorted(view.region.states, key=lambda s: ORDER.index(verdicts[s.host.name]))
+    states = sorted(
+        view.region.states,
+        key=lambda s: (ORDER.index(verdicts[s.host.name]), -(s.servers or 0)),
+    )
     attention = [s for s in states if verdicts[s.host.name] in ATTENTION]
     healthy = [s for s in view.region.states if s not in attention]
-    fold = len(healthy) > FOLD_ABOVE and not view.show_all and not view.detail
-    shown = healthy[:FOLD_TO] if fold else healthy
-    head = ("", "HOST", "PACEMAKER", "NOVA", "POWER", "FENCING", "VMS", "")
-    rows: list[tuple[str, ...]] = [head]
-    rows += [_row(view, state) for state in attention + shown]
-    lines = columns(rows, indent="")
-    yield lines[0]
-    for line, state in zip(lines[1:], attention + shown, strict=True):
-        verdict = verdicts[state.host.name]
-        yield styled(line, STYLE.get(verdict), color=view.color)
-        if verdict in ATTENTION:
-            for text in _reasons(view, state):
-                yield from wrapped("", text, indent=14)
-    if fold:
-        yield f"  ... {len(healthy) - FOLD_TO} more healthy hosts (--all)"
+    first, more_attention = _folded(view, attention, MOST_IN_TROUBLE, MOST_IN_TROUBLE)
+    above = FOLD_IN_TROUBLE if attention else FOLD_ABOVE
+    rest, more_healthy = _folded(view, healthy, above, FOLD_TO)
+    lines = _rows(view, first + rest)
+    yield next(lines)
+    for state in first:
+        yield styled(next(lines), STYLE.get(verdicts[state.host.name]), color=view.color)
+        for text in _reasons(view, state):
+            yield from wrapped("", text, indent=14)
+    if more_attention:
+        yield f"  ... {more_attention} more hosts that need you (--all)"
+    yield from lines
+    if more_healthy:
+        yield f"  ... {more_healthy} more healthy hosts (--all)"
+
+
+def _folded(
+    view: StatusView, states: list[HostState], above: int, keep: int
+) -> tuple[list[HostState], int]:
+    """The hosts to show, and how many more there are."""
+    if view.show_all or view.detail or len(states) <= above:
+        return states, 0
+    return states[:keep], len(states) - keep
+
+
+def _rows(view: StatusView, states: list[HostState]) -> Iterator[str]:
+    """The head and one line for each host: its mark before the name, numbers to the right."""
+    head = ("HOST", "PACEMAKER", "NOVA", "POWER", "FENCING", "VMS", "")
+    table: list[tuple[str, ...]] = [head, *(_row(view, state) for state in states)]
+    width = max(len(row[5]) for row in table)
+    marks = [" ", *(_mark(view, state) for state in states)]
+    right = [(*row[:5], row[5].rjust(width), row[6]) for row in table]
+    for mark, line in zip(marks, columns(right, indent=""), strict=True):
+        yield f"{mark} {line}".rstrip()
+
+
+def _mark(view: StatusView, state: HostState) -> str:
+    style = STYLE.get(view.region.verdicts[state.host.name], "")
+    return {"red": "!", "yellow": "?"}.get(style, " ")
 
 
 def _row(view: StatusView, state: HostState) -> tuple[str, ...]:
     verdict = view.region.verdicts[state.host.name]
     cluster = view.region.sources.cluster
-    mark = {"red": "!", "yellow": "?"}.get(STYLE.get(verdict, ""), " ")
     servers = "?" if state.servers is None else str(state.servers)
-    exact = "" if state.servers_exact or state.servers is None else "~"
-    codes = ",".join(codes_of(state, verdict, cluster))
+    about = "~" if verdict in ATTENTION and state.servers and not state.servers_exact else ""
+    codes = codes_of(state, verdict, cluster)
     return (
-        mark,
         state.host.name,
-        _pacemaker_word(state.host.node, cluster),
+        _pacemaker_word(state.host.node, cluster, off_is_well=verdict is Verdict.OFF),
         _nova_word(state.host.service, view.region.sources.services),
-        _power_word(state),
+        _power_word(state, failed=verdict is Verdict.FAILED),
         _fencing_word(state, cluster),
-        exact + servers,
-        codes,
+        about + servers,
+        codes[0] if codes else "",
     )
 
 
-def _pacemaker_word(node: ClusterNode | None, view: ClusterView | None) -> str:
+def _pacemaker_word(
+    node: ClusterNode | None, view: ClusterView | None, *, off_is_well: bool
+) -> str:
     if view is None:
         return "?"
     if node is None:
@@ -159,6 +192,8 @@ def _pacemaker_word(node: ClusterNode | None, view: ClusterView | None) -> str:
         return "maintenance" if view.acts else "?"
     if connected(node):
         return "standby" if node.standby else "online"
+    if off_is_well:
+        return "offline"
     return "UNCLEAN" if node.unclean else "OFFLINE"
 
 
@@ -173,9 +208,11 @@ def _nova_word(service: ComputeService | None, services: ServiceList | SourceErr
     return state if service.enabled else f"{state}, dis."
 
 
-def _power_word(state: HostState) -> str:
+def _power_word(state: HostState, *, failed: bool) -> str:
+    """Off is always loud, on is where it should not be."""
     if state.power is not None:
-        return state.power.value.upper() if state.power.value == "off" else state.power.value
+        loud = failed or state.power is PowerState.OFF
+        return state.power.value.upper() if loud else state.power.value
     return "?" if state.power_unknown_because or state.host.bmc is not None else "-"
 
 
@@ -189,10 +226,14 @@ def _fencing_word(state: HostState, view: ClusterView | None) -> str:
 
 def _reasons(view: StatusView, state: HostState) -> Iterator[str]:
     host, node = state.host, state.host.node
+    cluster = view.region.sources.cluster
+    more = codes_of(state, view.region.verdicts[host.name], cluster)[1:]
+    if more:
+        yield f"also {', '.join(more)}"
     if host.ambiguous:
         yield host.ambiguous
     if node is None:
-        yield "no Pacemaker node has this name" if view.region.sources.cluster else ""
+        yield "no Pacemaker node has this name" if cluster else "Pacemaker did not say"
         return
     if host.service is None and isinstance(view.region.sources.services, ServiceList):
         yield "Nova has no compute service of this name"
@@ -268,6 +309,7 @@ def _verdict(view: StatusView) -> Iterator[str]:
             " of this machine. hacli will not fence.",
             indent=0,
         )
+        yield from _next(["look at the network, then   hacli status"])
         return
     if failed or fenced:
         yield from _about_failed(failed, fenced)
@@ -280,19 +322,32 @@ def _verdict(view: StatusView) -> Iterator[str]:
         return
     unclear = _needy(view, Verdict.UNKNOWN, Verdict.DEGRADED)
     if unclear:
-        yield f"Look at {_list(unclear)}: the rows above say why."
-        yield from _next([f"hacli status {state.host.name}" for state in unclear[:3]])
+        yield from wrapped("", f"Look at {_list(unclear)}: the rows above say why.", indent=0)
+        if not view.detail:
+            yield from _next([f"hacli status {state.host.name}" for state in unclear[:3]])
     elif region.complete:
-        ready = len(_needy(view, Verdict.READY))
-        rest = total - ready
-        more = f", {rest} are off or disabled on purpose" if rest else ""
-        yield f"OK: {ready} of {total} hosts are ready{more}."
+        yield _all_well(len(_needy(view, Verdict.READY)), total)
+
+
+def _all_well(ready: int, total: int) -> str:
+    if ready == total:
+        return f"OK: {'all ' if total > 1 else ''}{_hosts(total)} ready."
+    rest = f"{_hosts(total - ready)} off or disabled"
+    return f"OK: {_hosts(ready)} ready, {rest}." if ready else f"OK: {rest}."
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host is" if number == 1 else f"{number} hosts are"
 
 
 def _silent_sources(region: Region) -> Iterator[str]:
-    for source in (region.sources.view, region.sources.services, region.sources.caller):
+    sources = (region.sources.view, region.sources.services, region.sources.caller)
+    for source in sources:
         if isinstance(source, SourceError):
             yield from wrapped("", f"Incomplete: {source.source}: {source.why}", indent=0)
+    uncounted = sum(state.servers is None for state in region.states)
+    if uncounted and not any(isinstance(source, SourceError) for source in sources):
+        yield f"Incomplete: Nova did not count the VMs of {uncounted} hosts."
     caller = region.sources.caller
     if isinstance(caller, Caller) and not caller.admin:
         yield from wrapped("", f"VMs are unknown: {caller.why_not or 'not an admin'}", indent=0)
@@ -301,7 +356,7 @@ def _silent_sources(region: Region) -> Iterator[str]:
 def _about_failed(failed: list[HostState], fenced: list[HostState]) -> Iterator[str]:
     for state in failed:
         vms = "its VMs" if state.servers is None else f"its {state.servers} VMs"
-        power = "is still ON" if state.power and state.power.value == "on" else "is not known"
+        power = "is still ON" if state.power is PowerState.ON else "is not known"
         yield from wrapped(
             "",
             f"FAILED: {state.host.name} does not answer and its power {power}."

@@ -42,6 +42,14 @@ from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_records
 from hacli.service.run import Run
 
+REFUSALS = {
+    "host is down": "Pacemaker does not say that {name} is dead.",
+    "quorum": "This part of the cluster may not act on {name}.",
+    "blast radius": "Too many hosts look down at once to act on {name}.",
+    "room": "No other host can take the VMs of {name}.",
+}
+"""What a gate's no means, in a sentence."""
+
 
 class Verb(Enum):
     """How far the run goes."""
@@ -212,27 +220,26 @@ def require_gates(prepared: Prepared, options: Options) -> None:
             if options.attested:
                 continue
             raise fencing.not_fenced(prepared.host, code, gate.text)
-        flags = (f"override it: --{gate.flag.lstrip('-')}",) if gate.flag else ()
+        anyway = f"hacli {options.verb.value} {name} {gate.flag}"
+        flags = (f"do it all the same:  {anyway}",) if gate.flag else ()
         raise Refused(
-            f"{name}: {gate.name}: no.",
+            REFUSALS.get(gate.name, "The check for {name} says no.").format(name=name),
             why=gate.text,
-            next_steps=(*_advice(code, prepared, options), *flags),
+            next_steps=(*_advice(code, prepared), *flags),
             code=code,
             host=name,
         )
 
 
-def _advice(code: str, prepared: Prepared, options: Options) -> tuple[str, ...]:
-    name, service, verb = prepared.host.name, prepared.host.service, options.verb.value
+def _advice(code: str, prepared: Prepared) -> tuple[str, ...]:
+    name, service = prepared.host.name, prepared.host.service
     if code == "HOST_HEALTHY" and service is not None and service.forced_down:
-        return (f"take it back into service:          hacli enable {name}",)
+        return (f"take it back into service:  hacli enable {name}",)
     if code == "HOST_HEALTHY":
-        return (
-            f"empty it without downtime:          hacli disable {name}",
-            "                                    and live-migrate its VMs",
-            f"power it off all the same:          hacli {verb} {name} --allow-healthy",
-        )
-    return ()
+        return (f"empty it without downtime:  hacli disable {name}", "  and live-migrate its VMs")
+    if code == "NO_QUORUM":
+        return ("run hacli on a controller of the majority",)
+    return ("look first:  hacli status",)
 
 
 def carry_out(
