@@ -149,10 +149,12 @@ URGENT = server(id="z", name="z", metadata={"hacli:priority": "10"})
 HIGH = server(id="y", name="y", metadata={"hacli:priority": "9"})
 LAST = server(id="c", name="A", metadata={"hacli:priority": "-1"})
 JUNK = server(id="d", name="a", metadata={"hacli:priority": "soon"})
-SORTED = (URGENT, HIGH, FIRST, JUNK, SECOND, LAST)
+SIGNS = server(id="e", name="a", metadata={"hacli:priority": "--5"})
+POWER = server(id="f", name="a", metadata={"hacli:priority": "²"})
+SORTED = (URGENT, HIGH, FIRST, JUNK, SIGNS, POWER, SECOND, LAST)
 
 ORDER = [
-    plan("C11", (LAST, SECOND, JUNK, FIRST, HIGH, URGENT), tuple(fresh(vm) for vm in SORTED)),
+    plan("C11", tuple(reversed(SORTED)), tuple(fresh(vm) for vm in SORTED)),
 ]
 
 OPEN = record(7, "accepted")

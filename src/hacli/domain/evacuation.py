@@ -168,7 +168,7 @@ def plan_evacuation(
 
 def _order(server: Server) -> tuple[int, str, str]:
     priority = server.metadata.get(PRIORITY_KEY, "0")
-    number = int(priority) if priority.lstrip("-").isdigit() else 0
+    number = int(priority) if priority.removeprefix("-").isdecimal() else 0
     return (-number, server.name, server.id)
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hacli.domain.cluster import ClusterView
+from hacli.domain.cluster import ClusterView, FenceDevice
 from hacli.domain.evacuation import Plan
 from hacli.domain.hosts import ComputeHost, connected, lost, opinion_counts, stopped_on_purpose
+from hacli.domain.power import IPMI_PORT, Bmc
 from hacli.domain.servers import ServiceList
 from hacli.errors import NotPermitted, SourceError
 
 STORM_LEAST = 3
 """Fewer lost hosts than this are never a storm."""
+IDLE_AGENTS = frozenset({"fence_hacli", "fence_compute", "fence_evacuate"})
+"""Fence agents that keep Nova's books and cut no power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +128,7 @@ def _quorum(facts: GateFacts) -> Gate:
 def _fencing(facts: GateFacts) -> Gate:
     """A silent BMC is refused before anything is ordered, unless another device is configured."""
     host = facts.host
-    origin = host.bmc.origin if host.bmc else None
-    others = [device for device in devices_for(host, facts.view) if device != origin]
+    others = _ways_without_bmc(host, facts.view)
     if host.bmc is None and not others:
         text = "no fence device in Pacemaker and no BMC in the configuration"
         return Gate(name="can fence", passed=False, text=text, code="FENCE_MISSING")
@@ -155,6 +157,29 @@ def devices_for(host: ComputeHost, view: ClusterView | None) -> tuple[str, ...]:
     by_level = [d for level in view.levels if level.target == name for d in level.devices]
     by_list = [device.id for device in view.devices if name in device.hosts]
     return tuple(dict.fromkeys(by_level + by_list))
+
+
+def _ways_without_bmc(host: ComputeHost, view: ClusterView | None) -> tuple[str, ...]:
+    """Devices that cut the node's power and do not need the BMC that hacli reads.
+
+    All devices of a level must succeed, so one that needs the BMC spoils its level.
+    """
+    ids = devices_for(host, view)
+    if view is None or host.node is None:
+        return ()
+    spoilt = {device.id for device in view.devices if _needs_bmc(device, host.bmc)}
+    levels = [level.devices for level in view.levels if level.target == host.node.name]
+    ways = {d for level in levels or [(i,) for i in ids] if not spoilt & {*level} for d in level}
+    idle = {device.id for device in view.devices if device.agent in IDLE_AGENTS}
+    return tuple(name for name in ids if name in ways - idle)
+
+
+def _needs_bmc(device: FenceDevice, bmc: Bmc | None) -> bool:
+    if bmc is None:
+        return False
+    told = device.parameters
+    address, port = told.get("ip") or told.get("ipaddr"), told.get("ipport") or str(IPMI_PORT)
+    return device.id == bmc.origin or (address, port) == (bmc.address, str(bmc.port))
 
 
 def _blast_radius(facts: GateFacts) -> Gate:

@@ -1,5 +1,6 @@
 """One compute host: Pacemaker's node, Nova's host and the BMC joined, and the verdict on it."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -85,19 +86,13 @@ def join_hosts(
         )
         for node, host in pairs
     ]
-    return tuple(sorted(joined, key=lambda host: natural(host.name)))
+    return tuple(sorted(joined, key=lambda host: (natural(host.name), host.name)))
 
 
 def natural(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key that puts compute-2 before compute-10."""
-    parts: list[tuple[int, int | str]] = []
-    run = ""
-    for char in name + "\0":
-        if run and char.isdigit() != run[-1].isdigit():
-            parts.append((0, int(run)) if run.isdigit() else (1, run))
-            run = ""
-        run += char
-    return tuple(parts)
+    parts = re.split(r"([0-9]+)", name)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def _configured_pair(

@@ -1,0 +1,155 @@
+"""What earlier runs have left in the journal, per server."""
+
+from datetime import UTC, datetime, timedelta
+
+from hacli.domain.evacuation import Past
+from hacli.domain.events import (
+    Asked,
+    Event,
+    Intent,
+    PlanMade,
+    RunEnded,
+    ServerChanged,
+    StoredEvent,
+)
+from hacli.domain.past import fold_past
+
+T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+ENABLED = RunEnded(status="ok", exit_code=0, took_s=1.0)
+
+
+def planned(**was: str) -> PlanMade:
+    """A plan that saw these servers so."""
+    rows = tuple({"id": server, "name": server, "was": state} for server, state in was.items())
+    return PlanMade(servers=rows, known_migrations=())
+
+
+def intent(*known: int, server: str = "vm1") -> Intent:
+    """On disk before a request."""
+    return Intent(server=server, server_name=server, target=None, attempt=1, known_migrations=known)
+
+
+def asked(outcome: str, server: str = "vm1") -> Asked:
+    """What came back for it."""
+    return Asked(server=server, outcome=outcome)
+
+
+def verified(server: str = "vm1") -> ServerChanged:
+    """It was read back."""
+    return ServerChanged(id=server, server_name=server, status="verified")
+
+
+def past(*events: Event, op: str = "recover") -> dict[str, Past]:
+    """The fold of these events, a minute apart, a minute after the last."""
+    stored = [
+        StoredEvent(
+            run="r",
+            op=op if isinstance(event, RunEnded) else "recover",
+            host="compute-3",
+            seq=number,
+            time=T0 + timedelta(minutes=number),
+            event=event,
+        )
+        for number, event in enumerate(events)
+    ]
+    return dict(fold_past(stored, now=T0 + timedelta(minutes=len(events))))
+
+
+def test_nothing_was_before() -> None:
+    """An empty journal remembers nothing."""
+    assert past() == {}
+
+
+def test_the_first_plan_of_an_outage_knows_what_a_server_was() -> None:
+    """A later plan may have seen what an evacuation made of it; what is unknown is not made up."""
+    assert past(planned(vm1="stopped", vm2="error"), planned(vm1="active", vm2="active")) == {
+        "vm1": Past(was="stopped"),
+        "vm2": Past(was="active"),
+    }
+    assert past(planned(vm1="error")) == {}
+
+
+def test_an_intent_without_an_answer_is_open() -> None:
+    """With the records it knew, and its age."""
+    assert past(planned(vm1="active"), intent(3, 4)) == {
+        "vm1": Past(was="active", known_ids=frozenset({3, 4}), intent_age_s=60.0)
+    }
+
+
+def test_an_intent_of_a_server_in_no_plan_is_open_too() -> None:
+    """A journal may have been cut; the request may have been sent all the same."""
+    assert past(intent()) == {"vm1": Past(known_ids=frozenset(), intent_age_s=60.0)}
+
+
+def test_an_answer_of_unknown_fate_leaves_it_open() -> None:
+    """Nova may have taken it."""
+    assert past(intent(3), asked("uncertain")) == {
+        "vm1": Past(known_ids=frozenset({3}), intent_age_s=120.0)
+    }
+
+
+def test_a_yes_leaves_it_open_until_its_record_is_found() -> None:
+    """But a record that is found since is its own."""
+    assert past(intent(3), asked("accepted")) == {
+        "vm1": Past(known_ids=frozenset({3}), intent_age_s=120.0, accepted=True)
+    }
+
+
+def test_a_later_intent_is_not_accepted_by_an_earlier_yes() -> None:
+    """Each request has its own answer."""
+    assert past(intent(3), asked("accepted"), intent(3, 4)) == {
+        "vm1": Past(known_ids=frozenset({3, 4}), intent_age_s=60.0)
+    }
+
+
+def test_a_request_that_was_refused_or_never_sent_is_settled() -> None:
+    """Nothing will come of it."""
+    for outcome in ("rejected", "not-sent"):
+        assert past(planned(vm1="active"), intent(3), asked(outcome)) == {
+            "vm1": Past(was="active", intent_age_s=120.0)
+        }
+
+
+def test_a_verified_server_is_settled() -> None:
+    """It is not read back again."""
+    assert past(planned(vm1="active"), intent(3), asked("accepted"), verified()) == {
+        "vm1": Past(was="active", intent_age_s=180.0, accepted=True, verified=True)
+    }
+
+
+def test_another_end_is_no_verification() -> None:
+    """Failed, stuck and unknown are looked at again."""
+    failed = ServerChanged(id="vm1", server_name="vm1", status="failed", code="VM_STUCK")
+
+    assert past(planned(vm1="active"), failed) == {"vm1": Past(was="active")}
+
+
+def test_a_verified_server_that_is_on_the_host_again_begins_anew() -> None:
+    """Another controller enabled the host; in this outage it was stopped, and must be read back."""
+    assert past(planned(vm1="active"), verified(), planned(vm1="stopped"), intent(5)) == {
+        "vm1": Past(was="stopped", known_ids=frozenset({5}), intent_age_s=60.0)
+    }
+
+
+def test_servers_are_kept_apart() -> None:
+    """An answer belongs to its own server."""
+    events = (planned(vm1="active", vm2="stopped"), intent(1), intent(2, server="vm2"))
+
+    assert past(*events, asked("rejected", "vm2")) == {
+        "vm1": Past(was="active", known_ids=frozenset({1}), intent_age_s=180.0),
+        "vm2": Past(was="stopped", intent_age_s=120.0),
+    }
+
+
+def test_an_enabled_host_has_no_past() -> None:
+    """Whatever was open belongs to an outage that is over."""
+    assert past(planned(vm1="active"), intent(), ENABLED, op="enable") == {}
+
+
+def test_a_run_that_did_not_enable_it_forgets_nothing() -> None:
+    """An enable that failed, or another command that ended well."""
+    refused = RunEnded(status="refused", exit_code=3, took_s=1.0)
+    kept = {"vm1": Past(was="active")}
+
+    assert past(planned(vm1="active"), refused, op="enable") == kept
+    assert past(planned(vm1="active"), ENABLED, op="recover") == kept
