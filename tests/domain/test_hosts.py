@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hacli.domain.cluster import ClusterNode, FenceDevice, Role
@@ -232,6 +232,7 @@ def test_an_operator_may_use_any_of_its_names() -> None:
 
 
 @given(names=st.lists(st.integers(min_value=0, max_value=999), unique=True))
+@settings(deadline=None, derandomize=True)
 def test_numbers_in_names_are_numbers(names: list[int]) -> None:
     """compute-2 stands before compute-10."""
     shuffled = sorted(f"compute-{number}" for number in names)

@@ -1,7 +1,7 @@
 """How many evacuations are open at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hacli.domain import evacuation
@@ -28,6 +28,7 @@ def test_every_row_has_a_cell_and_every_cell_a_row() -> None:
     destinations=st.integers(min_value=0, max_value=12),
     took=st.lists(st.floats(min_value=0, max_value=600)),
 )
+@settings(deadline=None, derandomize=True)
 def test_the_window_keeps_its_bounds(limit: int, destinations: int, took: list[float]) -> None:
     """One at least, so that every run ends; never more than asked for or than can be received."""
     window = Window.start(limit=limit, destinations=destinations, per_destination=2)
