@@ -145,7 +145,8 @@ class Cib:
         """
         element = self._index.resources[device]
         _write_pair(_group(element, "instance_attributes", f"{device}-ia"), name, value)
-        self.edited()
+        if name == "pcmk_host_list":
+            self.edited()  # the only parameter that the index knows: 1,000 hosts have 2,000 others
 
     def devices(self) -> tuple[str, ...]:
         """The fence devices, in the order of the configuration."""

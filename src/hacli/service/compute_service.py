@@ -31,6 +31,7 @@ class EarlyDisable:
         self._run = run
         self._began = run.world.clock.monotonic()
         self._task: Task[RequestOutcome] | None = None
+        self.done = False  # by this run, and read back or acknowledged
         service = run.services.of(run.nova_host)
         assert service is not None
         if not service.enabled:
@@ -71,6 +72,7 @@ class EarlyDisable:
             self._report("late", "no answer yet; it is set again together with force-down")
 
     def _report(self, status: str, text: str) -> None:
+        self.done = status == "ok"
         took = self._run.world.clock.monotonic() - self._began
         self._run.record(StepDone(step="disable", status=status, took_s=round(took, 3), text=text))
 

@@ -179,12 +179,22 @@ def not_fenced(host: ComputeHost, code: str, why: str) -> NotFenced:
         f"{name} could not be proven off, so none of its VMs was touched.",
         why=why,
         state=state,
-        next_steps=(
-            f"when {label} works again:       hacli recover {name}",
-            f"you cut its power and are sure: hacli recover {name} --fence-ack {name}",
-        ),
+        next_steps=_next_steps(name, label, code),
         code=code,
         host=name,
+    )
+
+
+def _next_steps(name: str, label: str, code: str) -> tuple[str, ...]:
+    if code == "SIGN_OF_LIFE":
+        return (
+            f"find out which machine {label} switches, and cut the power of {name} at the rack;",
+            f"then the same command again:    hacli recover {name}",
+            f"it lives and is well after all: hacli enable {name}",
+        )
+    return (
+        f"when {label} works again:       hacli recover {name}",
+        f"you cut its power and are sure: hacli recover {name} --fence-ack {name}",
     )
 
 
