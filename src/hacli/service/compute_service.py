@@ -7,7 +7,7 @@ four are idempotent in Nova, so that one more try after a read-back is safe.
 from collections.abc import Callable
 
 from hacli.domain.events import StepDone, StepStarted
-from hacli.domain.evidence import FenceEvidence
+from hacli.domain.evidence import Doubt, FenceEvidence
 from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE, MARKER
 from hacli.domain.servers import Accepted, ComputeService, NotSent, Rejected, RequestOutcome
 from hacli.errors import Failed, SourceError
@@ -110,14 +110,48 @@ def force_down(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> str:
     reason = run.marker if service.enabled else None
 
     def send() -> RequestOutcome:
+        fresh = _prove_again(run, watch, evidence)
         watch.wrote()
         return ask(
             run.world,
-            lambda: run.world.compute.force_down(service, evidence, disable_reason=reason),
+            lambda: run.world.compute.force_down(service, fresh, disable_reason=reason),
         )
 
     change(run.world, run.nova_host, send, lambda now: now.forced_down, what="force it down")
     return "Nova knows" + ("" if run.host.node is None else ", Pacemaker knows")
+
+
+def _prove_again(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> FenceEvidence:
+    """Evidence that is fresh now (law L3): an answer that never came has cost more than a minute.
+
+    Raises:
+        Failed: A sign of life appeared, or the witnesses were silent for too long.
+    """
+    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    verdict: FenceEvidence | Doubt = evidence
+    while True:
+        now = run.world.clock.monotonic()
+        if isinstance(verdict, Doubt):
+            if verdict.signs_of_life or now >= until:
+                raise _not_dead(run, verdict)
+            run.world.clock.wait(TRY_AGAIN_AFTER_S)
+        elif verdict.age_s(now) <= run.policy.evidence_max_age_s:
+            return verdict
+        watch.look()
+        verdict = watch.judge()
+
+
+def _not_dead(run: Run, doubt: Doubt) -> Failed:
+    name, alive = run.host.name, bool(doubt.signs_of_life)
+    return Failed(
+        f"{name} is not forced down: "
+        + ("it shows signs of life." if alive else "its death can no longer be proven."),
+        why="; ".join(doubt.signs_of_life or doubt.missing),
+        state="No VM was asked for in this run.",
+        next_steps=(f"hacli recover {name}    goes on from here",),
+        code="SIGN_OF_LIFE" if alive else "EVIDENCE_LOST",
+        host=name,
+    )
 
 
 def change(

@@ -4,7 +4,8 @@
 ``carry_out`` asks them again on fresh facts and then does the steps; running it again resumes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -306,7 +307,7 @@ def _prove_death(
     watch.look(limit_s=run.policy.first_read_limit_s)
     early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
     use = _attestation(run, options) if prepared.power is None else None
-    with run.step("fence") as report:
+    with run.step("fence") as report, _told_what_is_disabled(run, early):
         beside = early.take_in if early else lambda: None
         evidence = fencing.fence(run, watch, attestation=use, beside=beside)
         label = run.host.bmc.label if run.host.bmc else None
@@ -314,6 +315,19 @@ def _prove_death(
     if early is not None:
         early.finish()
     return evidence
+
+
+@contextmanager
+def _told_what_is_disabled(run: Run, early: EarlyDisable | None) -> Iterator[None]:
+    """Add to the state of a failed fence what this run has changed all the same."""
+    try:
+        yield
+    except NotFenced as error:
+        if early is not None:
+            early.finish()
+        if early is not None and early.done:
+            error.state += f" {run.host.name} is disabled, by this run: hacli enable undoes it."
+        raise
 
 
 def _require_off_already(run: Run, prepared: Prepared, options: Options) -> None:
