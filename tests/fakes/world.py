@@ -176,6 +176,7 @@ class Site:
         store: JournalStore | None = None,
         dies_at: int | None = None,
         clustered: bool = True,
+        workers: int = 64,
         listeners: tuple[Listener, ...] = (),
     ) -> Operator:
         """Start hacli once more, by default on the controller where it always runs."""
@@ -211,7 +212,7 @@ class Site:
             open_journal=open_journal,
             locks=MemoryLocks(self.locks, process),
             clock=clock,
-            tasks=FakeTasks(self.stage, clock, process),
+            tasks=FakeTasks(self.stage, clock, process, limit=workers),
         )
         return Operator(
             site=self,

@@ -1,5 +1,7 @@
 """What Nova may answer, and what may become of an evacuation: both tables of design section 4."""
 
+from itertools import pairwise
+
 import pytest
 
 from hacli.domain.evacuation import End, Reason, Wishes
@@ -408,8 +410,12 @@ def test_members_of_an_anti_affinity_group_are_never_rebuilt_together(site: Site
     result = site.operator().recover("compute-1")
 
     assert result.complete
-    homes = site.running(*group.members)
-    assert len({homes[key] for key in group.members}) == 3
+    spans = sorted(
+        (record.created_at, record.updated_at)
+        for record in site.region.cloud.tables.migrations
+        if record.server in group.members
+    )
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans))
 
 
 def test_a_cut_destination_holds_its_servers_up_and_nothing_is_sent_elsewhere(site: Site) -> None:
@@ -422,3 +428,17 @@ def test_a_cut_destination_holds_its_servers_up_and_nothing_is_sent_elsewhere(si
 
     assert {End.VERIFIED} <= set(_ends(result).values()) <= {End.VERIFIED, End.STUCK}
     assert [len(site.log.evacuations(server)) for server in ids] == [1] * 6
+
+
+def test_a_request_that_waited_too_long_for_its_turn_is_not_sent(site: Site) -> None:
+    """Law L3: the worker looks at the evidence's age once more just before it sends."""
+    ids = site.seed("compute-1", 6)
+    site.lose("compute-1")
+    late = ApiFault(method="POST", path=ACTION, effect=ApiEffect.LATE, seconds=14.0)
+    site.region.apply(FailNovaApi(fault=late))
+    operator = site.operator(workers=1)
+
+    result = operator.recover("compute-1")
+
+    assert result.complete
+    assert "not-sent" in [outcome for key in ids for outcome in _outcomes(operator, key)]

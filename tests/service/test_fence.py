@@ -158,7 +158,8 @@ def test_a_host_that_pacemaker_does_not_fence_is_fenced_by_its_bmc(site: Site) -
     result = operator.recover("compute-1")
 
     assert result.complete
-    assert "power_off" in [call.what for call in site.log.writes()]
+    orders = [call.what for call in site.log.writes() if call.host and call.body is None]
+    assert orders[:2] == ["power_off", "confirm_off"]
     (evidence,) = [event for event in operator.events if isinstance(event, EvidenceTaken)]
     assert evidence.witness == Witness.BMC.value
 

@@ -1,15 +1,17 @@
 """Killed anywhere, interrupted in any phase: the same command again comes to the same end."""
 
 from functools import cache
+from typing import TypeGuard
 
 import pytest
 
 from hacli.domain.evacuation import End
+from hacli.domain.events import Event, ServerChanged
 from hacli.errors import Interrupted
 from hacli.service.recovery import Recovered
 from tests.fakes.clock import Killed
 from tests.fakes.journal import JournalStore
-from tests.fakes.world import Site, new_site
+from tests.fakes.world import Operator, Site, new_site
 from tests.service.conftest import NewSite
 
 POINTS = 40
@@ -120,3 +122,28 @@ def test_a_run_killed_again_and_again_ends_after_all(build: NewSite) -> None:
 
     assert result.complete
     _assert_as_undisturbed(site, ids)
+
+
+def test_what_arrived_while_nobody_watched_is_read_back_by_the_next_run(build: NewSite) -> None:
+    """Law L5: ``done`` in Nova's records is not yet success; each server is verified by a run."""
+    site = build()
+    ids = _outage(site)
+    operator = site.operator()
+    site.when(lambda: len(site.log.evacuations()) == len(ids), lambda: _kill(operator))
+    with pytest.raises(Killed):
+        operator.recover("compute-1")
+    site.pass_time(60)
+    verified = {e.id for e in operator.events if _is_verified(e)}
+    assert len(verified) < len(ids)
+
+    site.operator().recover("compute-1")
+
+    assert {e.id for e in operator.events if _is_verified(e)} == set(ids)
+
+
+def _kill(operator: Operator) -> None:
+    operator.process.dead = True
+
+
+def _is_verified(event: Event) -> TypeGuard[ServerChanged]:
+    return isinstance(event, ServerChanged) and event.status == "verified"

@@ -3,7 +3,7 @@
 import pytest
 
 from hacli.domain.evacuation import End
-from hacli.errors import Failed, NotPermitted, Refused, Unavailable
+from hacli.errors import Failed, NotPermitted, Unavailable
 from hacli.lab.cloud_records import Capacity
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.commands import SetCell
@@ -66,10 +66,10 @@ def test_a_cell_that_is_down_hides_no_servers(site: Site) -> None:
     site.lose("compute-1")
     site.region.apply(SetCell(host="compute-1", down=True))
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Unavailable) as failure:
         site.operator().recover("compute-1")
 
-    assert refusal.value.code == "NAME_UNJOINED"
+    assert failure.value.code == "SERVICE_MISSING"
     assert site.log.writes() == ()
 
 
