@@ -21,7 +21,7 @@ from hacli.service.asking import ask
 from hacli.service.compute_service import change, read_service
 from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_open_evacuations
-from hacli.service.recovery import Context, require_sources
+from hacli.service.recovery import Context, require_service, require_sources
 from hacli.service.run import Run
 
 POLL_S = 2.0
@@ -47,10 +47,7 @@ def find(world: World, configured: Iterable[HostNames], name: str) -> tuple[Comp
     hosts = join(sources, configured)
     require_sources(sources)
     host = find_host(hosts, name)
-    if host.service is None or not host.service.known:
-        raise Refused(
-            f"Nova has no compute service for {host.name}.", code="NAME_UNJOINED", host=host.name
-        )
+    require_service(host)
     return host, sources
 
 

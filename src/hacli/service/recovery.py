@@ -26,7 +26,6 @@ from hacli.domain.policy import Policy
 from hacli.domain.power import PowerState
 from hacli.domain.servers import Caller, ServerGroup, ServiceList
 from hacli.errors import (
-    HacliError,
     NotFenced,
     NotPermitted,
     Refused,
@@ -134,8 +133,7 @@ def prepare(
     hosts = join(sources, configured)
     services = require_sources(sources)
     host = find_host(hosts, name)
-    if host.service is None or not host.service.known:
-        raise _not_in_nova(host)
+    require_service(host)
     first = fencing.read_bmc_first(world, host)
     facts = GateFacts(
         host=host,
@@ -185,14 +183,27 @@ def require_sources(sources: Sources) -> ServiceList:
     return sources.services
 
 
-def _not_in_nova(host: ComputeHost) -> HacliError:
-    return Refused(
-        f"Nova has no compute service for {host.name}.",
-        why="its service record is missing, or its cell is down",
-        next_steps=(f'name it in hacli.toml: [host."{host.name}"] nova = "NAME"',),
-        code="NAME_UNJOINED",
-        host=host.name,
-    )
+def require_service(host: ComputeHost) -> None:
+    """Nova has a compute service for the host and shows all of it.
+
+    Raises:
+        Refused: No service has a name of this host. Unavailable: its cell is down (law L1).
+    """
+    if host.service is None:
+        raise Refused(
+            f"Nova has no compute service for {host.name}.",
+            next_steps=(f'name it in hacli.toml: [host."{host.name}"] nova = "NAME"',),
+            code="NAME_UNJOINED",
+            host=host.name,
+        )
+    if not host.service.known:
+        raise Unavailable(
+            f"Nova shows neither the compute service nor the VMs of {host.name}.",
+            why="its cell is down",
+            next_steps=("the same command again, when the cell is back",),
+            code="SERVICE_MISSING",
+            host=host.name,
+        )
 
 
 def _already(host: ComputeHost, plan: Plan, options: Options) -> str | None:
