@@ -18,6 +18,7 @@ from hacli.lab.request_log import Deed, RequestRecord
 from hacli.lab.seed import Population, small
 from tests.e2e.impatient import HASTE
 from tests.e2e.watched_lab import WatchedLab
+from tests.eventually import eventually
 
 HACLI = (sys.executable, "-m", "hacli")
 IMPATIENT = (sys.executable, "-m", "tests.e2e.impatient")
@@ -164,6 +165,15 @@ class Site:
             and record.target.deed is Deed.EVACUATE
             and wanted in (None, record.target.server)
         )
+
+    def wait_for(self, deed: Deed, running: "Running", *, times: int = 1) -> None:
+        """Wait until hacli has asked for so many such deeds, or has ended."""
+
+        def asked() -> bool:
+            deeds = [r.target.deed for r in self.requests if r.target is not None]
+            return deeds.count(deed) >= times or not running.running
+
+        eventually(asked, within_s=20)
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:

@@ -10,8 +10,7 @@ from hacli.lab.seed import Population, host_names, small
 from hacli.lab.wire_faults import WireEffect, WireFault
 from tests.e2e.conftest import NewSite
 from tests.e2e.impatient import LOOK_S
-from tests.e2e.site import CONFIGURATION, IMPATIENT, Running, Site
-from tests.eventually import eventually
+from tests.e2e.site import CONFIGURATION, IMPATIENT, Site
 
 NO_ROOM = Capacity(vcpus=0, memory_mb=0, disk_gb=0)
 ROWS = {
@@ -125,7 +124,7 @@ def test_polls_that_fail_in_the_middle_only_delay(site: Site) -> None:
     """Half of an answer, no answer, 503: what is not seen is not concluded from."""
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes", "-o", "json") as running:
-        _until(site, running, Deed.EVACUATE)
+        site.wait_for(Deed.EVACUATE, running)
         for effect in (WireEffect.HALF, WireEffect.LOST, WireEffect.UNAVAILABLE):
             _spoil(site, effect, "GET", "/os-migrations", times=2)
         ended = running.end()
@@ -139,7 +138,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed(site: Site) -> None:
     """401 before anything is looked at: one more login, and no server asked for twice."""
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes", "-o", "json") as running:
-        _until(site, running, Deed.FORCE_DOWN)
+        site.wait_for(Deed.FORCE_DOWN, running)
         with site.lab.lock:
             site.lab.keystone.revoke_all()
         ended = running.end()
@@ -156,7 +155,7 @@ def test_nova_may_be_restarted_in_the_middle(build: NewSite) -> None:
     site = build(population=small(4, 32), configuration="")
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes", "-o", "json") as running:
-        _until(site, running, Deed.EVACUATE)
+        site.wait_for(Deed.EVACUATE, running)
         site.lab.http.refuse_connections("nova", 4.0)
         ended = running.end()
 
@@ -177,16 +176,6 @@ def _spoil(
     fault = WireFault(effect=effect, method=method, path=path, seconds=seconds, times=times)
     with site.lab.lock:
         site.lab.http.faults.add(fault)
-
-
-def _until(site: Site, running: Running, deed: Deed) -> None:
-    """Wait until hacli has asked for such a deed."""
-
-    def asked() -> bool:
-        deeds = (record.target.deed for record in site.requests if record.target is not None)
-        return deed in deeds or not running.running
-
-    eventually(asked, within_s=20)
 
 
 def _destination(site: Site, name: str) -> str:
