@@ -179,6 +179,8 @@ HISTORY = [
          evacuations=(OPEN,), wishes=Wishes(only=frozenset({"vm-2"}))),
     plan("H1-older-is-open", (VM,), (follow(OPEN, frozenset({9})),),
          evacuations=(record(9, "error"), OPEN)),
+    plan("H1-two-are-open", (VM,), (follow(record(9, "accepted"), frozenset({4})),),
+         evacuations=(record(9, "accepted"), OPEN, OLD)),
     plan("H1-beside-an-intent", (VM,), (crashed(follow(OPEN), 450.0),),
          evacuations=(OPEN,), past={"vm-1": replace(INTENT, known_ids=frozenset({7}))}),
     plan("H1-of-another-server", (VM,), (fresh(VM),),

@@ -43,6 +43,12 @@ def test_no_story_has_a_second_request_while_the_first_may_live(seed: int) -> No
     assert End.VERIFIED not in ends or outage.records
 
 
+@pytest.mark.parametrize("seed", [13603])
+def test_a_story_that_once_had_a_second_request_has_none(seed: int) -> None:
+    """Two evacuations of somebody else's were open when the run began; one was forgotten."""
+    assert Outage(evacuation, Random(seed)).run()
+
+
 def test_the_stories_are_not_all_the_same() -> None:
     """Chance reaches every end, more than one request, and a Nova that takes a lost request."""
     stories = [Outage(evacuation, Random(seed)) for seed in range(300)]

@@ -181,7 +181,7 @@ def _start(
     run = ServerRun(
         server=server,
         was=before.was or server.vm_state,
-        known_ids=frozenset(record.id for record in mine),
+        known_ids=frozenset(record.id for record in mine if record.status in ENDED),
         changed_at=now,
         maybe_at=_left_at(news),
     )
