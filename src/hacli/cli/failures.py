@@ -131,6 +131,8 @@ def _next_of(app: App, code: ExitCode) -> tuple[str, ...]:
     """What to type after an error that has nothing of its own to say about it."""
     if code is ExitCode.USAGE:
         return (f"hacli {app.command} --help".replace("  ", " "),)
+    if code is ExitCode.BUSY:
+        return ("hacli history    shows the other run; wait for its end",)
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIMEOUT):
         return (shlex.join(("hacli", *app.arguments)),)
     return ("hacli status    shows what is so now",)

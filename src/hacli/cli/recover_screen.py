@@ -145,7 +145,8 @@ def _partial_end(result: Recovered) -> Iterator[str]:
     yield left.ljust(WIDTH - 1 - len(right)) + right
     for label, lines in _what(result):
         yield from wrapped(label, lines)
-    state = f"{_power_words(result)}. The {good} other VMs are back and verified."
+    state = f"{_power_words(result)}."
+    state += f" The {good} other VMs are back and verified." if good else ""
     yield from wrapped("State", state)
     for number, step in enumerate(_next_steps(result)):
         yield f"{'Next' if number == 0 else '':7}{step}"
