@@ -76,7 +76,8 @@ class Line:
     requests: RequestLog
     witness: NovaWitness
     aliases: Mapping[str, str]  # machine -> its name in Nova, where they differ
-    roles: tuple[str, ...] = ("admin", "member")
+    roles: tuple[str, ...] = ("admin", "member")  # as Nova's policy sees the caller
+    token_roles: tuple[str, ...] | None = None  # as the token says, where that differs
     faults: list[WireFault] = field(default_factory=list)
     hides: str | None = None  # a host whose servers no list shows
     carried: local = field(default_factory=local)  # the evidence of the call on this thread
@@ -226,7 +227,7 @@ class _LabCloud(Cloud):
     def identity(self) -> tuple[str, str | None, tuple[str, ...]]:
         """User, project and roles."""
         line: Line = object.__getattribute__(self, "_line")
-        return "admin", "admin", line.roles
+        return "admin", "admin", line.roles if line.token_roles is None else line.token_roles
 
 
 class FakeNova(Nova):

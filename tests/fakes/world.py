@@ -57,6 +57,7 @@ class Operator:
     pacemaker: FakePacemaker
     store: JournalStore
     policy: Policy
+    typing_s: float  # how long the operator takes to type the host's name; 0 is ``--yes``
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -72,6 +73,9 @@ class Operator:
         journal = self.world.open_journal(verb.value, host)
         self.world.locks.acquire(host, run=journal.run)
         try:
+            if self.typing_s:
+                self.clock.wait(self.typing_s)
+                prepared = self.prepare(name, options)
             result = self._recorded(
                 journal,
                 lambda: carry_out(
@@ -177,6 +181,7 @@ class Site:
         dies_at: int | None = None,
         clustered: bool = True,
         workers: int = 64,
+        typing_s: float = 0.0,
         listeners: tuple[Listener, ...] = (),
     ) -> Operator:
         """Start hacli once more, by default on the controller where it always runs."""
@@ -223,6 +228,7 @@ class Site:
             pacemaker=pacemaker,
             store=file,
             policy=policy or Policy(),
+            typing_s=typing_s,
         )
 
     def other_controller(self) -> JournalStore:
@@ -246,9 +252,13 @@ class Site:
             self.stage.sleep(0.1)
         return self.now - began
 
-    def after(self, seconds: float, deed: Callable[[], None]) -> None:
+    def after(self, seconds: float, deed: Callable[[], object]) -> None:
         """Somebody does something later, whatever hacli is doing then."""
-        self.region.timeline.after(seconds, deed)
+
+        def do() -> None:
+            deed()
+
+        self.region.timeline.after(seconds, do)
 
     def when(self, is_so: Callable[[], bool], deed: Callable[[], object]) -> None:
         """Somebody does something as soon as it is so, whatever hacli is doing then."""

@@ -259,3 +259,15 @@ def test_a_second_run_on_this_machine_is_busy(site: Site) -> None:
 
     assert refusal.value.code == "LOCKED"
     assert site.log.writes() == ()
+
+
+def test_a_host_that_returns_while_its_name_is_typed_is_left_alone(site: Site) -> None:
+    """The gates are asked once more, of the world as it is then."""
+    _lost(site)
+    site.after(60.0, lambda: site.region.apply(PowerOn(host="compute-1")))
+
+    with pytest.raises(Refused) as refusal:
+        site.operator(typing_s=300.0).recover("compute-1")
+
+    assert refusal.value.code == "HOST_HEALTHY"
+    assert site.log.writes() == ()

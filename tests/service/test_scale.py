@@ -60,6 +60,19 @@ def test_who_is_not_an_administrator_is_told_so(site: Site) -> None:
     assert site.log.writes() == ()
 
 
+def test_a_policy_that_lets_others_read_makes_nobody_an_administrator(site: Site) -> None:
+    """Nova answers every question, the token has not the role: its lists are not believed."""
+    site.seed("compute-1", 3)
+    site.lose("compute-1")
+    operator = site.operator()
+    operator.nova.line.token_roles = ("reader",)
+
+    with pytest.raises(NotPermitted):
+        operator.recover("compute-1")
+
+    assert site.log.writes() == ()
+
+
 def test_a_cell_that_is_down_hides_no_servers(site: Site) -> None:
     """The host's own cell is down: its service is unknown, and nothing is begun."""
     site.seed("compute-1", 3)

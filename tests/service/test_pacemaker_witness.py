@@ -1,0 +1,109 @@
+"""A host without a BMC that hacli can read: Pacemaker's records are the only witness."""
+
+from collections.abc import Callable
+
+import pytest
+
+from hacli.domain.events import EvidenceTaken
+from hacli.domain.evidence import Witness
+from hacli.errors import Failed
+from hacli.lab.cib import RebootAction
+from hacli.lab.cloud_tables import CloudSettings
+from hacli.lab.cluster_facts import ClusterSettings
+from hacli.lab.commands import Cut
+from hacli.lab.region import RegionSettings
+from tests.fakes.world import Site
+from tests.service.conftest import NewSite
+
+LATE_S = 75.0
+"""After the first minute the cluster is read in full only when its cheap re-read shows news."""
+
+
+def _switched_by_a_pdu(build: NewSite, *, reboot: RebootAction = RebootAction.OFF) -> Site:
+    """The fence device of each host is one that hacli cannot talk to."""
+    settings = RegionSettings(
+        cloud=CloudSettings(spawn_seconds=8.0), cluster=ClusterSettings(reboot_action=reboot)
+    )
+    site = build(settings=settings)
+    cib = site.region.cluster.cib
+    for device in cib.root.iter("primitive"):
+        if device.get("class") == "stonith":
+            device.set("type", "fence_apc")
+    cib.edited()
+    return site
+
+
+def _while_evacuating(site: Site, deed: Callable[[], object]) -> None:
+    site.when(lambda: len(site.log.evacuations()) > 0, lambda: site.after(LATE_S, deed))
+
+
+def test_pacemakers_completed_off_is_evidence(build: NewSite) -> None:
+    """An OFF ordered by this run, executed by a device, and named alike by history and CIB."""
+    site = _switched_by_a_pdu(build)
+    ids = site.seed("compute-1", 4)
+    site.lose("compute-1")
+    operator = site.operator()
+
+    result = operator.recover("compute-1")
+
+    assert result.complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+    (evidence,) = [event for event in operator.events if isinstance(event, EvidenceTaken)]
+    assert evidence.witness == Witness.PACEMAKER.value
+
+
+def test_a_host_that_is_cut_off_is_fenced_by_it_first(build: NewSite) -> None:
+    """Its guests run until Pacemaker's device has cut the power."""
+    site = _switched_by_a_pdu(build)
+    ids = site.seed("compute-1", 4)
+    site.region.apply(Cut(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    assert site.operator().recover("compute-1").complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+
+
+def test_a_persons_confirmation_in_the_middle_is_no_witness(build: NewSite) -> None:
+    """``stonith_admin --confirm`` makes the newest event a human's: no further request."""
+    site = _switched_by_a_pdu(build)
+    site.seed("compute-1", 60)
+    site.lose("compute-1")
+    _while_evacuating(site, lambda: site.region.cluster.confirm_off("compute-1"))
+    at = site.now
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    assert failure.value.code == "EVIDENCE_LOST"
+    assert site.log.evacuations()[-1].at <= at + LATE_S + 30
+
+
+def test_another_off_in_the_middle_is_a_new_witness(build: NewSite) -> None:
+    """Somebody fences the host off once more: history and CIB agree again, and the run goes on."""
+    site = _switched_by_a_pdu(build)
+    site.seed("compute-1", 60)
+    site.lose("compute-1")
+    _while_evacuating(site, lambda: site.region.cluster.fence("compute-1", "off", timeout_s=60.0))
+
+    assert site.operator().recover("compute-1").complete
+
+
+def test_a_reboot_in_the_middle_stops_the_run(build: NewSite) -> None:
+    """Somebody fences it by reboot: it has power again, before anything is heard of it."""
+    site = _switched_by_a_pdu(build, reboot=RebootAction.REBOOT)
+    site.seed("compute-1", 60)
+    site.lose("compute-1")
+    site.planted = ("while compute-1 had power",)  # within the 10 s that L3 leaves
+    rebooted: list[float] = []
+
+    def reboot() -> None:
+        site.region.cluster.fence("compute-1", "reboot", timeout_s=60.0)
+        rebooted.append(site.now)
+
+    _while_evacuating(site, reboot)
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    assert failure.value.code in ("SIGN_OF_LIFE", "EVIDENCE_LOST")
+    assert site.log.evacuations()[-1].at <= rebooted[0] + 10
