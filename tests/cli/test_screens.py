@@ -265,3 +265,41 @@ def test_a_host_that_is_back_is_offered_its_way_back(console: Console) -> None:
 
     _fits(ended)
     assert ended.out.splitlines()[-1] == "Next:   hacli enable compute-1"
+
+
+@pytest.mark.parametrize(
+    ("verb", "plan"),
+    [
+        ("recover", "disable, POWER OFF through BMC 192.0.2.1, rebuild 3 VMs"),
+        ("fence", "POWER OFF through BMC 192.0.2.1."),
+        ("evacuate", "disable, prove it off through BMC 192.0.2.1, rebuild 3 VMs"),
+    ],
+)
+def test_the_question_says_what_this_command_does(console: Console, verb: str, plan: str) -> None:
+    """Only what cuts power says so, in capitals."""
+    console.site.lose("compute-1")
+
+    ended = console.run(verb, "compute-1", typed="no\n")
+
+    assert f"\nPlan: {plan}" in ended.err
+
+
+@pytest.mark.parametrize("verb", ["recover", "fence", "evacuate"])
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "healthy"])
+def test_a_dry_run_foretells_the_run(console: Console, verb: str, lost: bool) -> None:
+    """The same checks: what it would refuse, the run refuses, with the same code."""
+    if lost:
+        console.site.lose("compute-1")
+
+    foretold = console.run(verb, "compute-1", "--dry-run")
+    ended = console.run(verb, "compute-1", "--yes")
+
+    assert foretold.code == ended.code
+
+
+def test_evacuate_refuses_before_it_asks(console: Console) -> None:
+    """Nobody types the name of a host for nothing."""
+    ended = console.run("evacuate", "compute-1", typed="compute-1\n")
+
+    assert ended.code == 5
+    assert "Type the host name" not in ended.err

@@ -29,7 +29,7 @@ def dry_run_lines(prepared: Prepared, options: Options, *, command: str | None) 
     if prepared.already:
         yield prepared.already + "."
         return
-    yield f"Plan for {_census(prepared.plan)}"
+    yield "Plan" if options.verb is Verb.FENCE else f"Plan for {_census(prepared.plan)}"
     yield from columns([(str(i + 1), *row) for i, row in enumerate(_steps(prepared, options))])
     yield from _skip_lines(prepared.plan.skips)
     if command:
@@ -58,10 +58,13 @@ def _census(plan: Plan) -> str:
 def _steps(prepared: Prepared, options: Options) -> Iterator[tuple[str, str]]:
     host = prepared.host
     label = host.bmc.label if host.bmc else "Pacemaker's fence device"
-    yield "disable", f"no new VMs on {host.name}"
-    yield "fence", f"power off, read OFF twice from {label}, tell Pacemaker"
+    proof = f"read OFF twice from {label}, tell Pacemaker"
     if options.verb is Verb.FENCE:
+        yield "fence", f"power off, {proof}"
         return
+    yield "disable", f"no new VMs on {host.name}"
+    off_already = options.verb is Verb.EVACUATE
+    yield "fence", f"order off what is off, {proof}" if off_already else f"power off, {proof}"
     yield "force-down", "tell Nova that the host is down (saves 60 s of waiting)"
     yield "evacuate", f"{len(prepared.plan.runs)} VMs; stopped ones stay stopped"
     yield "verify", "each read back: new host, former power state"
@@ -70,15 +73,19 @@ def _steps(prepared: Prepared, options: Options) -> Iterator[tuple[str, str]]:
 def question_lines(prepared: Prepared, options: Options) -> Iterator[str]:
     """What the operator is about to do, before the name is typed."""
     name, passed = prepared.host.name, sum(gate.passed for gate in prepared.gates)
-    yield f"{name}: {_census(prepared.plan)}, safety checks {passed}/{len(prepared.gates)} ok"
+    census = "" if options.verb is Verb.FENCE else f"{_census(prepared.plan)}, "
+    yield f"{name}: {census}safety checks {passed}/{len(prepared.gates)} ok"
     for gate in prepared.gates:
         if gate.overridden:
             yield f"overridden by {gate.flag}: {gate.name}: {gate.text}"
     label = prepared.host.bmc.label if prepared.host.bmc else "Pacemaker"
-    steps = f"Plan: disable, POWER OFF through {label}"
-    if options.verb is not Verb.FENCE:
-        steps += f", rebuild {len(prepared.plan.runs)} VMs on other hosts"
-    yield from wrapped("", steps + ".", indent=0)
+    rebuild = f"rebuild {len(prepared.plan.runs)} VMs on other hosts"
+    plan = {
+        Verb.FENCE: f"Plan: POWER OFF through {label}.",
+        Verb.EVACUATE: f"Plan: disable, prove it off through {label}, {rebuild}.",
+        Verb.RECOVER: f"Plan: disable, POWER OFF through {label}, {rebuild}.",
+    }
+    yield from wrapped("", plan[options.verb], indent=0)
     yield from _skip_lines(prepared.plan.skips)
     yield from _loss_lines(prepared.plan, options)
 

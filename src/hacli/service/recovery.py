@@ -221,7 +221,8 @@ def require_gates(prepared: Prepared, options: Options) -> None:
     """Raise for the first gate that does not hold.
 
     Raises:
-        NotFenced: Nothing can cut the host's power (exit 5). Refused: any other objection.
+        NotFenced: Nothing can cut the host's power, or `evacuate` would have to (exit 5).
+        Refused: any other objection.
     """
     for gate in objections(prepared.gates):
         if options.verb is Verb.EVACUATE and gate.name == "host is down":
@@ -241,6 +242,8 @@ def require_gates(prepared: Prepared, options: Options) -> None:
             code=code,
             host=name,
         )
+    if options.verb is Verb.EVACUATE:
+        _require_off_already(prepared, options)
 
 
 def _advice(code: str, prepared: Prepared) -> tuple[str, ...]:
@@ -313,8 +316,6 @@ def _record_start(run: Run, prepared: Prepared, options: Options) -> None:
 def _prove_death(
     run: Run, watch: DeathWatch, prepared: Prepared, options: Options
 ) -> FenceEvidence:
-    if options.verb is Verb.EVACUATE:
-        _require_off_already(run, prepared, options)
     watch.look(limit_s=run.policy.first_read_limit_s)
     early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
     use = _attestation(run, options) if prepared.power is None else None
@@ -341,23 +342,23 @@ def _told_what_is_disabled(run: Run, early: EarlyDisable | None) -> Iterator[Non
         raise
 
 
-def _require_off_already(run: Run, prepared: Prepared, options: Options) -> None:
+def _require_off_already(prepared: Prepared, options: Options) -> None:
     """`evacuate` cuts no running power: the order that proof needs may only repeat what is so.
 
     Raises:
         NotFenced: The BMC does not read OFF, and neither Pacemaker nor a person says it is off.
     """
-    silent = prepared.power is None
-    by_pacemaker = silent and run.host.node is not None and fenced_off(run.host.node)
+    host, silent = prepared.host, prepared.power is None
+    by_pacemaker = silent and host.node is not None and fenced_off(host.node)
     if prepared.power is PowerState.OFF or by_pacemaker or (silent and options.attested):
         return
     state = prepared.power.value.upper() if prepared.power else "nothing"
     raise NotFenced(
-        f"{run.host.name} is not known to be off, so none of its VMs was touched.",
+        f"{host.name} is not known to be off, so none of its VMs was touched.",
         why=f"its BMC reads {state}",
-        next_steps=(f"hacli recover {run.host.name}    fences it first",),
+        next_steps=(f"hacli recover {host.name}    fences it first",),
         code="NOT_FENCED",
-        host=run.host.name,
+        host=host.name,
     )
 
 
