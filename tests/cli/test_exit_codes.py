@@ -1,5 +1,7 @@
 """Each exit code of the table is what some real situation ends with; scripts rely on them."""
 
+import pytest
+
 from hacli.cli.exits import MEANINGS, ExitCode
 from hacli.cli.setup import TOPICS
 from hacli.lab.bmcs import BmcFault
@@ -164,3 +166,25 @@ def test_ctrl_c_in_a_run_is_130_and_says_how_to_go_on(console: Console) -> None:
     assert ended.code == 130
     assert "Next   hacli recover compute-1 --yes -m 'INC 4711'  goes on from here" in ended.err
     assert console.run("recover", "compute-1", "--yes").code == 0
+
+
+@pytest.mark.parametrize("after_s", [0.05, 13.0], ids=["while reading", "while waiting"])
+def test_ctrl_c_is_how_a_watch_ends(console: Console, after_s: float) -> None:
+    """``status --watch`` refreshes every 5 s until then, and that is 0."""
+
+    def press(operator: Operator) -> None:
+        operator.clock.interrupt_at = operator.clock.monotonic() + after_s
+
+    ended = console.run("status", "--watch", spoil=press)
+
+    assert ended.code == 0
+    assert ended.out.count("OK: all 4 hosts are ready.") == (3 if after_s > 5 else 0)
+
+
+def test_a_session_that_is_interrupted_while_it_looks_is_130(console: Console) -> None:
+    """Not a watch: the state was not shown."""
+
+    def at_once(operator: Operator) -> None:
+        operator.clock.interrupt_at = operator.clock.monotonic() + 0.05
+
+    assert console.run("status", spoil=at_once).code == 130

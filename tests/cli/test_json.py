@@ -151,6 +151,18 @@ def test_the_stream_is_what_the_history_has(console: Console) -> None:
     assert live.out == again.out
 
 
+def test_the_result_counts_the_vms(console: Console) -> None:
+    """The last line alone tells a script how it went."""
+    console.site.seed("compute-1", 1, local=1, prefix="local")
+    console.site.lose("compute-1")
+
+    ended = console.run("recover", "compute-1", "--yes", "-o", "jsonl")
+
+    last = valid_stream(ended)[-1]
+    assert last["data"] == {"recovered": 3, "failed": 0, "skipped": 1, "servers": 4}
+    assert (last["status"], last["exit_code"]) == ("partial", 3)
+
+
 def test_stderr_is_for_people_and_stdout_for_data(console: Console) -> None:
     """The result goes to one, questions, progress and errors to the other."""
     console.site.lose("compute-1")

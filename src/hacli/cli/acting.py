@@ -14,7 +14,7 @@ from hacli.cli.app import App, Output
 from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.progress import listener_for
 from hacli.cli.text import styled
-from hacli.domain.events import Errored, RunEnded
+from hacli.domain.events import Errored, JsonValue, RunEnded
 from hacli.errors import Declined, HacliError, Interrupted, UsageError
 from hacli.ports import Journal
 from hacli.service.recovery import (
@@ -137,14 +137,15 @@ def record_end(
     journal: Journal,
     work: Callable[[], T],
     code_of: Callable[[T], ExitCode],
+    data_of: Callable[[T], dict[str, JsonValue]] = lambda _result: {},
 ) -> tuple[T, ExitCode]:
     """Do the work of a run and record how it ended, also when it ends in an error."""
     began = connection.world.clock.monotonic()
     app.run = journal.run
 
-    def end(status: str, code: ExitCode) -> None:
-        took = connection.world.clock.monotonic() - began
-        journal.record(RunEnded(status=status, exit_code=int(code), took_s=round(took, 3)))
+    def end(status: str, code: ExitCode, data: dict[str, JsonValue]) -> None:
+        took = round(connection.world.clock.monotonic() - began, 3)
+        journal.record(RunEnded(status=status, exit_code=int(code), took_s=took, data=data))
 
     try:
         result = work()
@@ -159,11 +160,11 @@ def record_end(
             )
         )
         code = exit_code_of(error)
-        end("refused" if code is ExitCode.REFUSED else "failed", code)
+        end("refused" if code is ExitCode.REFUSED else "failed", code, {})
         app.result_shown = app.output is Output.JSONL
         raise
     code = code_of(result)
-    end("ok" if code is ExitCode.OK else "partial", code)
+    end("ok" if code is ExitCode.OK else "partial", code, data_of(result))
     app.result_shown = app.output is Output.JSONL
     return result, code
 
@@ -204,6 +205,7 @@ def act_on_host(
                 connection.world, prepared, policy=policy, options=options, journal=journal
             ),
             _code_of,
+            recover_screen.counts_of,
         )
     _show_result(app, connection, result, code)
     return code

@@ -10,7 +10,7 @@ import click
 
 from hacli.cli import documents
 from hacli.cli.app import App, Output
-from hacli.cli.exits import ExitCode
+from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.options import (
     DurationType,
     HacliCommand,
@@ -19,11 +19,12 @@ from hacli.cli.options import (
     without_cluster_option,
 )
 from hacli.cli.text import columns, duration, stamp, wrapped
-from hacli.errors import UsageError
+from hacli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from hacli.domain.runs import RunSummary
     from hacli.service.observe import Region
+    from hacli.wiring import Connection
 
 WATCH_S = 5.0
 
@@ -56,20 +57,20 @@ def status(
     Exit codes: 0 the state could be read, 6 a source did not answer;
     with --exit-code 1 when a host needs attention.
     """
-    from hacli.service.observe import observe_region
-
     app = app_of(ctx)
     app.command = "status"
     connection = app.connect()
-    shown = _Shown(all=show_all, named=bool(hosts), exit_code=exit_code)
-    while True:
-        region = observe_region(connection.world, connection.hosts, power=not no_power, only=hosts)
-        if watch and sys.stdout.isatty():
-            click.clear()
-        code = _show_region(app, region, shown, now=connection.world.clock.now())
-        if not watch:
-            return code
-        connection.world.clock.wait(WATCH_S)
+    shown = _Shown(all=show_all, named=bool(hosts), power=not no_power, exit_code=exit_code)
+    if not watch:
+        return _look(app, connection, hosts, shown)
+    try:
+        while True:
+            _look(app, connection, hosts, shown, clear=sys.stdout.isatty())
+            connection.world.clock.wait(WATCH_S)
+    except Interrupted as stopped:
+        if exit_code_of(stopped) is not ExitCode.INTERRUPTED:
+            raise
+        return ExitCode.OK  # Ctrl-C is how a watch ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,25 @@ class _Shown:
 
     all: bool
     named: bool
+    power: bool
     exit_code: bool
+
+
+def _look(
+    app: App,
+    connection: "Connection",
+    hosts: tuple[str, ...],
+    shown: _Shown,
+    *,
+    clear: bool = False,
+) -> ExitCode:
+    """Read the region once and show it."""
+    from hacli.service.observe import observe_region
+
+    region = observe_region(connection.world, connection.hosts, power=shown.power, only=hosts)
+    if clear:
+        click.clear()
+    return _show_region(app, region, shown, now=connection.world.clock.now())
 
 
 def _status_code(region: "Region", *, exit_code: bool) -> ExitCode:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from hacli.cli.text import columns, duration, names, wrapped
 from hacli.domain.evacuation import End, Plan, ServerRun, Skip
+from hacli.domain.events import JsonValue
 from hacli.service.evacuation import Evacuated
 from hacli.service.recovery import Options, Prepared, Recovered, Verb
 from hacli.service.run import counts
@@ -94,7 +95,7 @@ def _loss_lines(plan: Plan, options: Options) -> Iterator[str]:
     """Law L6: what the flag lets Nova throw away is named before the question."""
     if options.wishes.local_disks.value != "image":
         return
-    losing = [run.server.name for run in plan.runs if not run.server.volume_backed]
+    losing = [run.server.name for run in plan.runs if run.loses]
     if losing:
         text = f"--local-disks image: the disks of {names(losing)} are rebuilt from their images."
         yield from wrapped("", text, indent=0)
@@ -183,6 +184,13 @@ def _next_steps(result: Recovered) -> Iterator[str]:
         yield f"or lose the data: hacli recover {name} --local-disks image"
     elif not ends:
         yield f"repair it, then   hacli enable {name}"
+
+
+def counts_of(result: Recovered) -> dict[str, JsonValue]:
+    """What the last event of the run says of its servers."""
+    good, total = _counts(result.evacuated)
+    failed, skipped = len(result.evacuated.failed), len(result.evacuated.skips)
+    return {"recovered": good, "failed": failed, "skipped": skipped, "servers": total}
 
 
 def result_document(result: Recovered) -> dict[str, object]:
