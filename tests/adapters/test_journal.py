@@ -189,6 +189,25 @@ def test_several_processes_write_at_once(path: Path) -> None:
     assert seqs == {"r-1": list(range(1, 41)), "r-2": list(range(1, 81))}
 
 
+def test_a_second_journal_in_one_process_does_not_unlock_the_first(
+    path: Path, clock: StillClock
+) -> None:
+    """A process has one history and one journal open.
+
+    Who closes any descriptor of a file loses all its locks on it (fcntl(2)): another process
+    then believes to be alone, and clears the log away under both.
+    """
+    other = [sys.executable, "-c", WRITER, str(path), "r-other", "1"]
+    with closing(JournalFile(path)) as history:
+        history.read_events()
+        with closing(SqliteJournal(path, run="r-1", op="recover", host="c3", clock=clock)) as ours:
+            ours.record(STARTED)
+            subprocess.run(other, check=True)
+
+            assert Path(f"{path}-wal").exists()
+            assert len(history.read_events()) == 2
+
+
 def test_nobody_else_can_read_it(journal: Journal, path: Path) -> None:
     """Names of servers and projects are not for everybody."""
     journal.record(STARTED)

@@ -10,7 +10,7 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -142,18 +142,32 @@ class JournalFile:
         return self._connection
 
     def _make_file(self) -> None:
+        """Make it for its owner's eyes only; one that is there is not opened.
+
+        Closing any descriptor of it would drop every lock that another connection of this process
+        has on it (sqlite.org/howtocorrupt.html, 2.2): other processes would then write into it.
+        """
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # sqlite gives its side files the mode of the main file
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            if not self._path.exists():
+                self._make_empty()
         except PermissionError as error:
-            raise NotPermitted(
-                source=self._label, why=f"permission denied: {error.filename}"
-            ) from error
+            raise self._not_permitted(error.filename) from error
         except OSError as error:
             raise Misconfigured(
                 f"The {self._label} cannot be opened.", why=str(error), code="JOURNAL"
             ) from error
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise self._not_permitted(str(self._path))
+
+    def _not_permitted(self, place: str) -> NotPermitted:
+        return NotPermitted(source=self._label, why=f"permission denied: {place}")
+
+    def _make_empty(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with suppress(FileExistsError):  # another process was faster
+            # sqlite gives its side files the mode of the main file
+            os.close(os.open(self._path, flags, 0o600))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
