@@ -24,7 +24,7 @@ HACLI = (sys.executable, "-m", "hacli")
 IMPATIENT = (sys.executable, "-m", "tests.e2e.impatient")
 ROOT = Path(__file__).parents[2]
 SPEED = 20.0
-LIMIT_S = 50.0
+LIMIT_S = 110.0
 LOST_AFTER_S = 120.0
 """By then a dead host is down for Nova (60 s) and fenced by Pacemaker, if its BMC lets it."""
 CONFIGURATION = """
