@@ -288,7 +288,8 @@ def test_no_recorded_state_is_left_out() -> None:
 
 def test_a_dead_host_that_crm_mon_calls_started_is_not_connected() -> None:
     """Recorded: off, fenced, its connection's start pending for a minute, and crm_mon prints
-    online and Started because an old monitor succeeded. Only the CIB tells (in_ccm)."""
+    online and Started because an old monitor succeeded. Only the CIB tells (in_ccm).
+    """
     node = recording("28").view.node("compute-3")
 
     assert node is not None

@@ -90,7 +90,7 @@ def test_the_commands_own_options_stand_before_those_of_all(console: Console) ->
 
 def test_h_is_help(console: Console) -> None:
     """The habit of half of all tools."""
-    assert console.run("recover", "-h").out == console.run("recover", "--help").out
+    assert console.run("recover", "-h") == console.run("recover", "--help")
 
 
 def test_help_topics_explain_themselves(console: Console) -> None:

@@ -134,7 +134,10 @@ CHOICES = [
     plan("C8-ephemeral", (EPHEMERAL,), (), LOCAL_EPHEMERAL),
     plan("C8-other-flag", (IMAGE,), (), LOCAL_ROOT, wishes=Wishes(local_disks=LocalDisks.SKIP)),
     plan("C9-shared", (IMAGE,), (fresh(IMAGE),), storage=Storage.SHARED),
-    plan("C9-flag", (IMAGE,), (fresh(IMAGE),), wishes=Wishes(local_disks=LocalDisks.IMAGE)),
+    plan("C9-flag", (IMAGE,),
+         (replace(fresh(IMAGE),
+                  loses="its root disk is local: Nova would rebuild it from the image"),),
+         wishes=Wishes(local_disks=LocalDisks.IMAGE)),
     plan("C10-id", (VM,), (fresh(VM),), wishes=Wishes(only=frozenset({"vm-1"}))),
     plan("C10-name", (VM,), (fresh(VM),), wishes=Wishes(only=frozenset({"web-1"}))),
     plan("C10-another", (VM,), (),
@@ -324,16 +327,46 @@ CLASHES = [
 ]
 
 
-def loses(name: str, of: Server, on: Storage, *, says: bool) -> Cell:
-    """Whether an evacuation makes a disk of this server anew."""
-    return Cell(f"C8-loses-{name}", lambda module: module.loses_data(of, on), says)
+def loses(name: str, of: Server, on: Storage, *unshared: str, says: str | None) -> Cell:
+    """Which disk of this server an evacuation makes anew, and why."""
+    records = Records(
+        servers=(of,), evacuations=(), moves=(), groups=(), storage=on, unshared=unshared
+    )
+    return Cell(f"C8-loses-{name}", lambda module: module.what_is_lost(of, records), says)
 
 
 LOSES = [
-    loses("image", IMAGE, Storage.LOCAL, says=True),
-    loses("ephemeral", EPHEMERAL, Storage.LOCAL, says=True),
-    loses("volume", VM, Storage.LOCAL, says=False),
-    loses("shared", IMAGE, Storage.SHARED, says=False),
+    loses(
+        "image",
+        IMAGE,
+        Storage.LOCAL,
+        "compute-1",
+        says="its root disk is local: Nova would rebuild it from the image",
+    ),
+    loses(
+        "ephemeral",
+        EPHEMERAL,
+        Storage.LOCAL,
+        says="its ephemeral disk is local: Nova would make it anew, empty",
+    ),
+    loses("volume", VM, Storage.LOCAL, "compute-1", says=None),
+    loses("shared", IMAGE, Storage.SHARED, says=None),
+    loses(
+        "unshared",
+        IMAGE,
+        Storage.SHARED,
+        "compute-1",
+        "compute-9",
+        says="its root disk is not shared by compute-1, compute-9: "
+        "Nova would rebuild it from the image there",
+    ),
+    loses(
+        "unshared-ephemeral",
+        EPHEMERAL,
+        Storage.SHARED,
+        "compute-1",
+        says="its ephemeral disk is not shared by compute-1: Nova would make it anew, empty there",
+    ),
 ]
 
 PLAN_CELLS = [*CHOICES, *ORDER, *HISTORY, *ARRIVALS, *WINDOW, *CLASHES, *LOSES]

@@ -13,12 +13,6 @@ from tests.domain.mutants import mutants_of, named, survivors
 from tests.domain.plan_cells import PLAN_CELLS
 
 EQUIVALENT = {
-    ("WRONG_BOX_WINDOW_S", "WRONG_BOX_WINDOW_S = 30.0", "30.0 -> 29.7"): (
-        "judge is told who vanished; the window is the watch's"
-    ),
-    ("WRONG_BOX_WINDOW_S", "WRONG_BOX_WINDOW_S = 30.0", "30.0 -> 30.3"): (
-        "judge is told who vanished; the window is the watch's"
-    ),
     (
         "_offs_after_all_else",
         "return [w for w in power if w.state is PowerState.OFF and w.asked_at > last_other]",

@@ -133,6 +133,8 @@ def _counts(evacuated: Evacuated) -> tuple[int, int]:
 def _power_words(result: Recovered) -> str:
     if result.powered_on:
         return f"{result.host} was switched on again and is disabled"
+    if result.evidence is None:
+        return f"{result.host} is disabled; its power was not asked for"
     return f"{result.host} is powered off and disabled"
 
 

@@ -98,6 +98,7 @@ class ServerRun:
     arrived_at: float | None = None
     may_ask_at: float | None = None  # an earlier run's untraced intent: not before this time
     looked: bool = False  # Nova's action log was searched for a trace of the request
+    loses: str | None = None  # which disk is made anew, by the operator's own flag
     seen_action: bool = False  # and it has an evacuate that no record accounts for
     read_at: float = float("-inf")  # when the newest list of records was asked for
     maybe_at: frozenset[str | None] = frozenset()  # where ended evacuations may have left a copy
@@ -143,6 +144,7 @@ class Records:
     moves: tuple[Migration, ...]  # unfinished, of any other type, from or to the host
     groups: tuple[ServerGroup, ...]
     storage: Storage
+    unshared: tuple[str, ...] = ()  # destinations that do not share the source's storage
     arrived: tuple[Server, ...] = ()  # off the host by a `done` record, not verified yet
 
 
@@ -158,6 +160,8 @@ def plan_evacuation(
         run = replace(run, target=wishes.target)
         under_way = run.migration is not None and not _failed(run.migration)
         skip = None if under_way else _reason_to_skip(server, records, wishes)
+        if not under_way:
+            run = replace(run, loses=what_is_lost(server, records))
         if skip is None:
             runs.append(run)
         else:
@@ -276,7 +280,7 @@ def _reason_to_skip(server: Server, records: Records, wishes: Wishes) -> Skip | 
         return skip(Reason.MIGRATING, moving)
     if _held_by_affinity(server, records):
         return skip(Reason.AFFINITY, "its server group (affinity) allows no other host")
-    return _local_disk(server, records.storage, wishes.local_disks)
+    return _local_disk(server, records, wishes.local_disks)
 
 
 def _state(server: Server) -> str:
@@ -303,21 +307,28 @@ def _held_by_affinity(server: Server, records: Records) -> bool:
     )
 
 
-def _local_disk(server: Server, storage: Storage, local_disks: LocalDisks) -> Skip | None:
-    if storage is Storage.SHARED or local_disks is LocalDisks.IMAGE:
-        return None
-    if not server.volume_backed:
-        text = "its root disk is local: Nova would rebuild it from the image"
-    elif server.ephemeral_gb:
-        text = "its ephemeral disk is local: Nova would make it anew, empty"
-    else:
+def _local_disk(server: Server, records: Records, local_disks: LocalDisks) -> Skip | None:
+    text = what_is_lost(server, records)
+    if text is None or local_disks is LocalDisks.IMAGE:
         return None
     return Skip(server=server, reason=Reason.LOCAL_DISK, text=text)
 
 
-def loses_data(server: Server, storage: Storage) -> bool:
-    """Whether an evacuation makes a local disk of this server anew."""
-    return _local_disk(server, storage, LocalDisks.SKIP) is not None
+def what_is_lost(server: Server, records: Records) -> str | None:
+    """Which disk of this server an evacuation would make anew, in words; None when none.
+
+    Nova looks for the disk on the destination (facts B), so a shared disk is kept only by a
+    destination that shares it too.
+    """
+    if server.volume_backed and not server.ephemeral_gb:
+        return None
+    if records.storage is Storage.SHARED and not records.unshared:
+        return None
+    disk = "ephemeral disk" if server.volume_backed else "root disk"
+    anew = "make it anew, empty" if server.volume_backed else "rebuild it from the image"
+    if records.storage is Storage.LOCAL:
+        return f"its {disk} is local: Nova would {anew}"
+    return f"its {disk} is not shared by {', '.join(records.unshared)}: Nova would {anew} there"
 
 
 class End(Enum):

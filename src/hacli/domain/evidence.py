@@ -20,7 +20,6 @@ OFF_ROW_S = 60.0
 HEARTBEAT_STILL_S = 15.0
 """1.5 report intervals of nova-compute (10 s)."""
 ATTESTATION_VALID_S = 900.0
-WRONG_BOX_WINDOW_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,6 +201,9 @@ def _blast_radius(facts: GateFacts) -> Gate:
 
 
 def _is_lost(host: ComputeHost, view: ClusterView | None) -> bool:
+    """Lost and not dealt with: a host that Nova was told of is no news of this storm."""
+    if host.service is not None and host.service.forced_down and not host.service.enabled:
+        return False
     if view is not None and host.node is not None:
         return lost(host.node, view)
     return host.service is not None and host.service.known and not host.service.up

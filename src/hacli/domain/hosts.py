@@ -14,6 +14,7 @@ IPMI_AGENTS = frozenset(
     {"fence_ipmilan", "fence_ipmilanplus", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_idrac"}
 )
 MARKER = "hacli:"
+RECOVERY_MARK = " recover"
 """A ``disabled_reason`` that begins so was written by hacli: ``hacli:<run> recover``."""
 GATE_ATTRIBUTE = "hacli-evacuating"
 FORCED_DOWN_ATTRIBUTE = "hacli-forced-down"
@@ -286,9 +287,15 @@ def verdict_of(state: HostState, view: ClusterView | None) -> Verdict:
     return _verdict_of_living(node, service)
 
 
+def disabled_by_recovery(service: ComputeService) -> bool:
+    """``hacli:<run> recover``; a `hacli disable` by hand carries other words."""
+    reason = service.disabled_reason or ""
+    return reason.startswith(MARKER) and reason.endswith(RECOVERY_MARK)
+
+
 def _verdict_of_living(node: ClusterNode, service: ComputeService) -> Verdict:
-    ours = (service.disabled_reason or "").startswith(MARKER)
-    if service.forced_down or (ours and not service.enabled) or GATE_ATTRIBUTE in node.attributes:
+    recovered = not service.enabled and disabled_by_recovery(service)
+    if service.forced_down or recovered or GATE_ATTRIBUTE in node.attributes:
         return Verdict.RETURNED
     if not service.up or not chain_started(node) or node.standby:
         return Verdict.DEGRADED

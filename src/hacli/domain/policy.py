@@ -1,6 +1,6 @@
 """The numbers and choices that an operator may set (``hacli.toml``), with their defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -40,6 +40,10 @@ class Policy:
     max_hosts: int = 1
     ephemeral: Storage = Storage.LOCAL
     host_storage: Mapping[str, Storage] = field(default_factory=dict)  # by any name of the host
+
+    def unshared(self, hosts: Iterable[str]) -> tuple[str, ...]:
+        """Those of the hosts whose storage is not declared shared."""
+        return tuple(host for host in hosts if self.storage_of(host) is not Storage.SHARED)
 
     def storage_of(self, *names: str) -> Storage:
         """Declared storage of the host known by these names; undeclared is local."""

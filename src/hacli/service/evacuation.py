@@ -94,7 +94,7 @@ class Evacuation:
         self,
         run: Run,
         watch: DeathWatch,
-        evidence: FenceEvidence,
+        evidence: FenceEvidence | None,
         plan: Plan,
         *,
         groups: tuple[ServerGroup, ...],

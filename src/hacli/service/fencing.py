@@ -70,10 +70,8 @@ def fence(
     Raises:
         NotFenced: No evidence within the deadline; the state says whether an order is pending.
     """
-    ordered = () if attestation else _order_off(run, watch)
-    if attestation is not None:
-        watch.attest(attestation)
-    until = run.world.clock.monotonic() + run.policy.fence_deadline_s
+    ordered = _order_off(run, watch) if attestation is None else _declare(run, watch, attestation)
+    until = run.world.clock.monotonic() + _deadline_s(run, attestation)
     while True:
         watch.look(limit_s=PROOF_LOOK_LIMIT_S)
         beside()
@@ -86,6 +84,28 @@ def fence(
     run.record(EvidenceTaken(witness=verdict.witness.value, text=verdict.text))
     _tell_pacemaker(run)
     return verdict
+
+
+def _declare(run: Run, watch: DeathWatch, attestation: Attestation) -> tuple[str, ...]:
+    """Take a person's word, and pass it on to Pacemaker so that it begins no further attempt.
+
+    Not with a sign of life against it. The attempt that is under way goes on (tried: a confirmation
+    does not cancel it), and death counts as proven only when it has ended, because a reboot that
+    succeeds late switches the host on.
+    """
+    watch.attest(attestation)
+    watch.look(limit_s=PROOF_LOOK_LIMIT_S)
+    doubt = watch.judge()
+    if isinstance(doubt, FenceEvidence) or not doubt.signs_of_life:
+        _tell_pacemaker(run)
+    return ()
+
+
+def _deadline_s(run: Run, attestation: Attestation | None) -> float:
+    """How long to look for proof; after an attestation, until Pacemaker's own attempt has ended."""
+    if attestation is None or run.sources_view is None:
+        return run.policy.fence_deadline_s
+    return run.policy.fence_deadline_s + run.sources_view.fencing_timeout_s
 
 
 def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Read what Nova knows about one host's servers; believe an empty answer only when proven."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,9 +19,16 @@ READ_LIMIT_S = 120.0
 
 
 def read_records(
-    world: World, host: ComputeHost, past: Mapping[str, Past], policy: Policy
+    world: World,
+    host: ComputeHost,
+    past: Mapping[str, Past],
+    policy: Policy,
+    *,
+    homes: Iterable[str] = (),
 ) -> Records:
     """Servers, evacuations, other moves and groups of this host.
+
+    ``homes`` are the Nova hosts that its servers may go to: a disk is safe only if they share it.
 
     The evacuations are read after the servers: a request that somebody sends in between then shows
     as a record, and a server that leaves in between shows as arrived.
@@ -54,6 +61,7 @@ def read_records(
         moves=_tuple_of(first["moves"], Migration),
         groups=_tuple_of(first["groups"], ServerGroup),
         storage=policy.storage_of(host.name, name),
+        unshared=policy.unshared(homes),
     )
     if listed.cells_down:
         raise _unsure(host.name, "a cell of Nova is down, so the list may be incomplete")

@@ -149,7 +149,9 @@ def prepare(
     if options.verb is not Verb.FENCE:
         events = history.read_events(host=host.name) if history is not None else ()
         past = fold_past(events, now=world.clock.now())
-        records = read_records(world, host, past, policy)
+        assert host.service is not None
+        homes = _homes(services, host.service.host, options.wishes)
+        records = read_records(world, host, past, policy, homes=homes)
         now = world.clock.monotonic()
         plan = plan_evacuation(records, options.wishes, past, now=now, policy=policy)
         gates += gates_to_evacuate(facts, plan, options.allowed)
@@ -286,10 +288,17 @@ def carry_out(
         result = _result(run, options, None, empty, began)
         return replace(result, already=prepared.already)
     watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
-    evidence = _prove_death(run, watch, prepared, options)
+    evidence: FenceEvidence | None = None
+    if options.verb is Verb.RECOVER and _has_only_arrivals(prepared):
+        run.skip("fence", "every VM has left the host already; they are only read back")
+    else:
+        evidence = _prove_death(run, watch, prepared, options)
     evacuated = Evacuated(ends=(), skips=())
     if options.verb is not Verb.FENCE:
-        evacuated = _evacuate(run, watch, evidence, prepared, options)
+        if evidence is not None:
+            with run.step("force-down") as report:
+                report.end(force_down(run, watch, evidence))
+        evacuated = _bring_back(run, watch, evidence, prepared, options)
     powered_on = options.power_on and not evacuated.failed and _power_on(run)
     if options.verb is Verb.RECOVER:
         for step in ("release", "enable"):
@@ -373,12 +382,24 @@ def _attestation(run: Run, options: Options) -> Attestation | None:
     )
 
 
-def _evacuate(
-    run: Run, watch: DeathWatch, evidence: FenceEvidence, prepared: Prepared, options: Options
+def _has_only_arrivals(prepared: Prepared) -> bool:
+    """Law L7: with no server left to ask for there is nothing to switch a host off for.
+
+    It may be on its way back already.
+    """
+    plan = prepared.plan
+    arrived = all(run.migration is not None and run.migration.arrived for run in plan.runs)
+    return bool(plan.runs) and arrived and not plan.skips
+
+
+def _bring_back(
+    run: Run,
+    watch: DeathWatch,
+    evidence: FenceEvidence | None,
+    prepared: Prepared,
+    options: Options,
 ) -> Evacuated:
-    """Force the host down, then bring its servers back by a plan made from fresh records."""
-    with run.step("force-down") as report:
-        report.end(force_down(run, watch, evidence))
+    """Bring the servers back by a plan made from fresh records; without evidence none is asked."""
     with run.step("evacuate") as report:
         plan, groups = _fresh_plan(run, options)
         homes = destinations(prepared.services, run.nova_host)
@@ -394,7 +415,8 @@ def _evacuate(
 
 def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ...]]:
     past = _read_past(run)
-    records = read_records(run.world, run.host, past, run.policy)
+    homes = _homes(run.services, run.nova_host, options.wishes)
+    records = read_records(run.world, run.host, past, run.policy, homes=homes)
     now = run.world.clock.monotonic()
     plan = plan_evacuation(records, options.wishes, past, now=now, policy=run.policy)
     run.record(
@@ -404,6 +426,11 @@ def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ..
         )
     )
     return plan, records.groups
+
+
+def _homes(services: ServiceList, source: str, wishes: Wishes) -> tuple[str, ...]:
+    """Where the servers may go: the operator's target, or every host that may receive some."""
+    return (wishes.target,) if wishes.target else destinations(services, source)
 
 
 def _read_past(run: Run) -> Mapping[str, Past]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hacli.domain.cluster import ClusterView
 from hacli.domain.events import Event, JsonValue, StepDone, StepStarted, Warned
-from hacli.domain.hosts import MARKER, ComputeHost
+from hacli.domain.hosts import MARKER, RECOVERY_MARK, ComputeHost
 from hacli.domain.policy import Policy
 from hacli.domain.servers import ServiceList
 from hacli.errors import HacliError, SourceError
@@ -40,7 +40,7 @@ class Run:
     @property
     def marker(self) -> str:
         """What this run writes into ``disabled_reason``."""
-        return f"{MARKER}{self.journal.run} recover"
+        return f"{MARKER}{self.journal.run}{RECOVERY_MARK}"
 
     @property
     def nova_host(self) -> str:
