@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from hacli.lab.bmcs import Bmc
 from hacli.lab.cluster import Cluster
 from hacli.lab.pacemaker_door import PacemakerDoor
 from hacli.lab.running_lab import Lab
@@ -11,6 +12,15 @@ from hacli.lab.tool import Answer
 
 _IPMI_THREAD = "lab-ipmi"
 """Where orders arrive that came over the wire; those of the lab's own Pacemaker come elsewhere."""
+
+
+class UnhurriedBmc(Bmc):
+    """A BMC that takes a quarter of a second for a reading, which is some eight packets."""
+
+    @property
+    def delay_s(self) -> float:
+        """Of each packet."""
+        return 0.03
 
 
 class WatchedLab(Lab):
@@ -38,6 +48,12 @@ class WatchedLab(Lab):
             != ("keystone", "POST", "/v3/auth/tokens")
         ]
         return (*tools, *bmcs, *requests)
+
+    def slow_bmcs_down(self) -> None:
+        """Let every BMC be as slow as real ones are."""
+        with self.lock:
+            for bmc in self.region.bmcs.values():
+                bmc.__class__ = UnhurriedBmc
 
     def _open_bmcs(self, opened: ExitStack) -> dict[str, int]:
         self.bmc_orders = []

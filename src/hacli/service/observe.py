@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 READ_LIMIT_S = 40.0
 POWER_LIMIT_S = 6.0
+POWER_TURN_S = 0.02
+"""More for each BMC: in a large region they wait for their turn, and one that was not asked yet
+is not silent.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +185,7 @@ def _read_powers(
     world: World, hosts: Iterable[ComputeHost]
 ) -> Mapping[str, PowerState | SourceError]:
     calls = {host.name: world.switch(host.bmc).read_state for host in hosts if host.bmc is not None}
-    return ask_all(world, calls, limit_s=POWER_LIMIT_S)
+    return ask_all(world, calls, limit_s=POWER_LIMIT_S + POWER_TURN_S * len(calls))
 
 
 def _list_servers(
