@@ -2,9 +2,9 @@
 
 import argparse
 
-from benchmarks import start
+from benchmarks import start, status
 
-REPORTS = (start.report,)
+REPORTS = (start.report, status.report)
 
 
 def main() -> None:
