@@ -442,6 +442,11 @@ ON, OFF = PowerState.ON, PowerState.OFF
         ),
         pytest.param(verdict(node(), OURS), Verdict.RETURNED, id="disabled-by-us"),
         pytest.param(
+            verdict(node(), service(enabled=False, disabled_reason="hacli:r-1 disable: DIMM")),
+            Verdict.DISABLED,
+            id="disabled-with-hacli-by-hand",
+        ),
+        pytest.param(
             verdict(node(), service(disabled_reason="hacli:r-1 recover")),
             Verdict.READY,
             id="an-old-reason-of-ours",

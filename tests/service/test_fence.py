@@ -204,6 +204,20 @@ def test_an_attested_host_is_recovered_without_its_bmc(site: Site) -> None:
     assert evidence.witness == Witness.ATTESTATION.value
 
 
+def test_pacemaker_hears_of_an_attestation_before_its_end_is_waited_for(site: Site) -> None:
+    """Its own attempts at the silent BMC begin anew for ever, and none may be pending."""
+    ids = site.seed("compute-1", 3)
+    site.region.apply(BreakBmc(host="compute-1", fault=BmcFault.SILENT))
+    site.region.apply(PowerOff(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+    site.pass_time(20)
+
+    result = site.operator().recover("compute-1", attested="I pulled both cables")
+
+    assert result.complete
+    assert all(len(homes) == 1 for homes in site.running(*ids).values())
+
+
 def test_an_attestation_does_not_outvote_a_heartbeat(site: Site) -> None:
     """The host lives, whatever the person says: no server is touched."""
     site.seed("compute-1", 2)

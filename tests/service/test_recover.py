@@ -110,6 +110,21 @@ def test_shared_storage_keeps_local_disks(site: Site) -> None:
     assert not any(truth.lost_its_disk for truth in site.region.truth())
 
 
+def test_a_destination_that_does_not_share_the_storage_loses_the_disk(site: Site) -> None:
+    """Law L6: Nova looks for the disk on the destination, so one local host there is enough."""
+    site.region.cloud.set_shared_storage("compute-1", shared=True)
+    ids = site.seed("compute-1", 3, local=1)
+    site.lose("compute-1")
+    shared = {"compute-1": Storage.SHARED, "compute-2": Storage.SHARED}
+
+    result = site.operator(policy=Policy(host_storage=shared)).recover("compute-1")
+
+    (skip,) = result.evacuated.skips
+    assert (skip.server.id, skip.reason) == (ids[0], Reason.LOCAL_DISK)
+    assert "not shared by compute-3, compute-4" in skip.text
+    assert not any(truth.lost_its_disk for truth in site.region.truth())
+
+
 def test_a_second_command_after_success_changes_nothing(site: Site) -> None:
     """Law L8: it says that the host is recovered already, and asks nobody to do anything."""
     site.seed("compute-1", 3)

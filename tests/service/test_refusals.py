@@ -176,6 +176,17 @@ def test_many_lost_hosts_suspect_the_observer(site: Site) -> None:
     assert _refusal(site.operator()).code == "TOO_MANY_DOWN"
 
 
+def test_hosts_that_nova_was_told_of_are_no_storm(site: Site) -> None:
+    """Two hosts were recovered yesterday and are still off; the third one to die is one host."""
+    site.seed("compute-1", 2)
+    for host in ("compute-2", "compute-3"):
+        site.lose(host)
+        site.operator().recover(host)
+    site.lose("compute-1")
+
+    assert site.operator().recover("compute-1").complete
+
+
 def _no_room(site: Site) -> None:
     """One host is lost, and no other one may receive servers."""
     site.lose("compute-1")

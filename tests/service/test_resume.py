@@ -8,6 +8,7 @@ import pytest
 from hacli.domain.evacuation import End
 from hacli.domain.events import Event, ServerChanged
 from hacli.errors import Interrupted
+from hacli.lab.commands import PowerOn
 from hacli.service.recovery import Recovered
 from tests.fakes.clock import Killed
 from tests.fakes.journal import JournalStore
@@ -139,6 +140,25 @@ def test_what_arrived_while_nobody_watched_is_read_back_by_the_next_run(build: N
     site.operator().recover("compute-1")
 
     assert {e.id for e in operator.events if _is_verified(e)} == set(ids)
+
+
+def test_a_run_that_only_reads_back_switches_nothing_off(build: NewSite) -> None:
+    """Law L7: every server has left; the host was repaired meanwhile and is just booting."""
+    site = build()
+    ids = _outage(site)
+    operator = site.operator()
+    site.when(lambda: len(site.log.evacuations()) == len(ids), lambda: _kill(operator))
+    with pytest.raises(Killed):
+        operator.recover("compute-1")
+    site.pass_time(60)
+    site.region.apply(PowerOn(host="compute-1"))
+    before = len(site.log.calls)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert {call.port for call in site.log.calls[before:] if call in site.log.writes()} <= {"nova"}
+    assert site.region.machines["compute-1"].powered
 
 
 def _kill(operator: Operator) -> None:
