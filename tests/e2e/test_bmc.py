@@ -10,7 +10,7 @@ from tests.e2e.site import LOST_AFTER_S, Site
 
 REFUSAL_S = 10.0
 """A refusal because a BMC is silent (``ux.md`` 7.4)."""
-SHORT_DEADLINE = '\n[fencing]\ndeadline = "6s"\n'
+SHORT_DEADLINE = '\n[fencing]\ndeadline = "5s"\n'
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.e2e.site import IMPATIENT, LOST_AFTER_S, Ended, Running, Site
 from tests.eventually import eventually
 
 KILLS = 30
-AT_ONCE = 6
+AT_ONCE = 8
 VICTIMS = tuple(f"compute-{number}" for number in range(1, KILLS + 1))
 HOMES = ("spare-1", "spare-2", "spare-3", "spare-4")
 RUNNING, STOPPED = 2, 1

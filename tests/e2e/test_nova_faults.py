@@ -48,7 +48,7 @@ def test_each_row_of_the_tables_ends_as_it_must(build: NewSite) -> None:
     """Section 4 of the design, one server for each row, all in one recovery: exit 3."""
     site = build(
         population=Population(hosts=host_names(4), fill=_fill),
-        configuration=CONFIGURATION + 'stuck_after = "12s"\n',
+        configuration=CONFIGURATION + 'stuck_after = "10s"\n',
     )
     site.do(BeginLiveMigration(server=site.id_of("moving"), dest="compute-2"))
     site.lose("compute-1")
@@ -152,7 +152,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed(site: Site) -> None:
 
 def test_nova_may_be_restarted_in_the_middle(build: NewSite) -> None:
     """Nobody listens for 4 s, and what was in flight is cut off: it goes on afterwards."""
-    site = build(population=small(4, 32), configuration="")
+    site = build(population=small(4, 20), configuration="")
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes", "-o", "json") as running:
         site.wait_for(Deed.EVACUATE, running)
@@ -160,7 +160,7 @@ def test_nova_may_be_restarted_in_the_middle(build: NewSite) -> None:
         ended = running.end()
 
     assert ended.code == 0, ended.err + ended.out
-    assert [len(site.evacuations(name)) for name in ended.servers] == [1] * 8
+    assert [len(site.evacuations(name)) for name in ended.servers] == [1] * 5
     assert site.violations(recovered=["compute-1"]) == ()
 
 

@@ -19,8 +19,9 @@ from tests.eventually import eventually
 BMC_PASSWORD = "bmc-sekrit-77"
 
 
-@pytest.mark.parametrize("fault", [BmcFault.OK, BmcFault.DENIED], ids=str)
-@pytest.mark.parametrize("loud", ["-vv", "--debug"])
+@pytest.mark.parametrize(
+    ("fault", "loud"), [(BmcFault.OK, "-vv"), (BmcFault.DENIED, "--debug")], ids=str
+)
 def test_no_secret_is_shown_anywhere(build: NewSite, fault: BmcFault, loud: str) -> None:
     """Looked for while it runs, and in everything that it has written."""
     site = build(population=_with_bmc_password())
