@@ -302,7 +302,7 @@ WINDOW = [
     sizes("W1-destinations", (2,), limit=16, destinations=1, per_destination=2),
     sizes("W1-none", (1,), limit=16, destinations=0, per_destination=2),
     sizes("W2", (4, 5, 6, 6), 10.0, 16.0, 9.0, limit=6, destinations=9, per_destination=2),
-    sizes("W3", (4, 5, 4, 3), 10.0, 16.005, 17.0, limit=9, destinations=9, per_destination=2),
+    sizes("W3", (4, 5, 4, 4), 10.0, 16.005, 17.0, limit=9, destinations=9, per_destination=2),
     sizes("W3-quickest", (4, 5, 6, 5), 10.0, 4.0, 7.25,
           limit=9, destinations=9, per_destination=2),
     sizes("W3-never-none", (1, 1, 1, 1), 10.0, 99.0, 99.0,

@@ -186,7 +186,7 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
     app.command = "fence"
     yes, confirm, dry_run = given["yes"], given["confirm"], given["dry_run"]
     if given["power_on"]:
-        return _power_on(app, host, dry_run=dry_run)
+        return _power_on(app, host, given["message"], dry_run=dry_run)
     if not dry_run:
         acting.require_answer(app, host, yes=yes, confirm=confirm)
     options = Options(
@@ -199,18 +199,33 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
     return acting.act_on_host(app, host, options, yes=yes, confirm=confirm, dry_run=dry_run)
 
 
-def _power_on(app: App, host: str, *, dry_run: bool) -> int:
+def _power_on(app: App, host: str, message: str | None, *, dry_run: bool) -> int:
+    from hacli.cli.progress import listener_for
+
     app.host = host
+    app.listeners.append(listener_for(app))
     connection = app.connect()
-    found, _ = enabling.find(connection.world, connection.hosts, host)
+    found, sources = enabling.find(connection.world, connection.hosts, host)
     label = found.bmc.label if found.bmc else "no BMC is known"
     if dry_run:
         lines = ["DRY RUN: nothing is changed.", "", f"{found.name} would be ordered on: {label}."]
         _show(app, "fence-plan", found.name, lines)
         return ExitCode.OK
-    powering.power_on(connection.world, found)
+    with acting.locked_journal(connection, app.command, found.name) as journal:
+        policy, context = connection.settings.policy, app.context(message)
+        run = enabling.start_run(
+            connection.world, found, sources, policy=policy, context=context, journal=journal
+        )
+
+        def work() -> None:
+            with run.step("power-on") as report:
+                powering.power_on(connection.world, found)
+                report.end("ordered")
+
+        acting.record_end(app, connection, journal, work, lambda _none: ExitCode.OK)
     lines = [f"{found.name} was ordered on.", f"Next:   hacli status {found.name}"]
-    _show(app, "fence-power-on", found.name, lines)
+    if not app.result_shown:  # a stream has its result from the journal
+        _show(app, "fence-power-on", found.name, lines)
     return ExitCode.OK
 
 

@@ -56,6 +56,17 @@ class GlobalOption(click.Option):
 class HacliCommand(click.Command):
     """Shows its own options before those that every command has."""
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's own
+    ) -> click.Context:
+        """As click does; ``-h`` is help also where no group above says so."""
+        extra.setdefault("help_option_names", ["-h", "--help"])
+        return super().make_context(info_name, args, parent, **extra)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Two sections; the help option is of the second kind."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Everywhere": []}

@@ -45,7 +45,7 @@ ENDED = frozenset(
 OVERTAKEN_S = 600.0
 """A record so long without a change is dead once a later evacuation has arrived."""
 PRIORITY_KEY = "hacli:priority"
-MAX_UNSENT = 5
+MAX_UNSENT = 6
 """How often a request that never left this machine is tried before the server is named."""
 
 
@@ -570,25 +570,28 @@ class Window:
     """How many evacuations may be open at once: starts at 4 and follows what Nova can bear.
 
     It grows by one with each arrival while arrivals stay about as quick as the quickest seen, and
-    shrinks when they take half as long again: on a busy Nova more at once is slower
-    (``lab-openstack.md`` 5), on slow hypervisors it is faster.
+    shrinks, never below its beginning, when they take half as long again: on a busy Nova more at
+    once is slower (``lab-openstack.md`` 5), on slow hypervisors it is faster. One slow wave is as
+    many slow arrivals as there were requests, so without that floor it would end at one.
     """
 
     size: int
     limit: int
+    least: int
     quickest_s: float | None = None
 
     @classmethod
     def start(cls, *, limit: int, destinations: int, per_destination: int) -> "Window":
         """A window for this many destinations."""
         most = max(1, min(limit, destinations * per_destination))
-        return cls(size=min(4, most), limit=most)
+        first = min(4, most)
+        return cls(size=first, limit=most, least=first)
 
     def after_arrival(self, took_s: float) -> "Window":
         """The window after one server took this long from request to arrival."""
         quickest = took_s if self.quickest_s is None else min(self.quickest_s, took_s)
         slow = took_s > 1.5 * quickest + 1.0
-        size = max(1, self.size - 1) if slow else min(self.limit, self.size + 1)
+        size = max(self.least, self.size - 1) if slow else min(self.limit, self.size + 1)
         return replace(self, size=size, quickest_s=quickest)
 
 

@@ -53,6 +53,8 @@ LOOK_IDLE_EVERY_S = 15.0
 VERIFY_EVERY_S = 1.0
 TRACE_EVERY_S = 15.0
 NAMES_SHOWN = 10
+UNSENT_AGAIN_S = 2.0
+"""A request that was not sent is tried again after 2, 4, 8 … s: an API restarts in a minute."""
 PROGRESS_EVERY_S = 5.0
 PROGRESS_LEAST_S = 1.0
 """Counts are told every 5 s, and when they have changed once a second."""
@@ -324,7 +326,7 @@ class Evacuation:
     def _may_ask(self, run: ServerRun) -> bool:
         if self._fresh(self._evidence) is None:
             return False
-        if run.unsent and self._now - run.answered_at < self._run.policy.poll_s:
+        if run.unsent and self._now - run.answered_at < UNSENT_AGAIN_S * 2 ** (run.unsent - 1):
             return False
         maybe = [other.server.id for other in self._open_runs() if other.maybe_busy]
         return not anti_affinity_clash(run.server.id, maybe, self._groups)

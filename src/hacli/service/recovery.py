@@ -4,10 +4,11 @@
 ``carry_out`` asks them again on fresh facts and then does the steps; running it again resumes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TypeVar
 
 from hacli.domain.evacuation import Past, Plan, ServerRun, Wishes, plan_evacuation
 from hacli.domain.events import GateChecked, JsonValue, PlanMade, RunStarted
@@ -26,6 +27,7 @@ from hacli.domain.policy import Policy
 from hacli.domain.power import PowerState
 from hacli.domain.servers import Caller, ServerGroup, ServiceList
 from hacli.errors import (
+    HacliError,
     NotFenced,
     NotPermitted,
     Refused,
@@ -33,8 +35,7 @@ from hacli.errors import (
     Unavailable,
 )
 from hacli.ports import History, Journal, World
-from hacli.service import fencing
-from hacli.service.asking import ask
+from hacli.service import fencing, powering
 from hacli.service.compute_service import EarlyDisable, force_down
 from hacli.service.deathwatch import DeathWatch
 from hacli.service.evacuation import Evacuated, Evacuation
@@ -49,6 +50,11 @@ REFUSALS = {
     "room": "No other host can take the VMs of {name}.",
 }
 """What a gate's no means, in a sentence."""
+
+
+T = TypeVar("T")
+
+READ_AGAIN_S = 3.0
 
 
 class Verb(Enum):
@@ -401,16 +407,34 @@ def _bring_back(
 ) -> Evacuated:
     """Bring the servers back by a plan made from fresh records; without evidence none is asked."""
     with run.step("evacuate") as report:
-        plan, groups = _fresh_plan(run, options)
+        plan, groups = _patiently(run, lambda: _fresh_plan(run, options))
         homes = destinations(prepared.services, run.nova_host)
         loop = Evacuation(run, watch, evidence, plan, groups=groups, destinations=len(homes))
         evacuated = loop.run()
         good, total = len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
         report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
     with run.step("verify") as report:
-        left = read_records(run.world, run.host, _read_past(run), run.policy).servers
+        past = _read_past(run)
+        left = _patiently(run, lambda: read_records(run.world, run.host, past, run.policy).servers)
         report.end(_left_text(evacuated, len(left), run.host.name))
     return evacuated
+
+
+def _patiently(run: Run, read: Callable[[], T]) -> T:
+    """Read again for a minute while Nova's lists fail: the host is off, and its servers wait.
+
+    Raises:
+        Unavailable: With the state that this run has brought about.
+    """
+    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    while True:
+        try:
+            return read()
+        except Unavailable as error:
+            if run.world.clock.monotonic() >= until:
+                error.state = f"{run.host.name} is off, and Nova knows. {error.state}"
+                raise
+            run.world.clock.wait(READ_AGAIN_S)
 
 
 def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ...]]:
@@ -455,14 +479,10 @@ def _left_text(evacuated: Evacuated, left: int, name: str) -> str:
 
 def _power_on(run: Run) -> bool:
     """Switch the host on again, once no evacuation from it is open."""
-    bmc = run.host.bmc
-    if bmc is None:
-        run.warn("POWER_ON", "no BMC is known: switch it on by hand")
-        return False
     try:
-        ask(run.world, run.world.switch(bmc).power_on)
-    except SourceError as error:
-        run.warn("POWER_ON", f"{bmc.label} did not take the order: {error.why}")
+        powering.power_on(run.world, run.host)
+    except HacliError as error:
+        run.warn("POWER_ON", f"{error.what} {error.why}".rstrip())
         return False
     return True
 
