@@ -208,9 +208,9 @@ def not_fenced(host: ComputeHost, code: str, why: str) -> NotFenced:
 def _next_steps(name: str, label: str, code: str) -> tuple[str, ...]:
     if code == "SIGN_OF_LIFE":
         return (
-            f"find out which machine {label} switches, and cut the power of {name} at the rack;",
-            f"then the same command again:    hacli recover {name}",
-            f"it lives and is well after all: hacli enable {name}",
+            f"see which machine {label} really switches;",
+            f"cut the power at the rack, then:  hacli recover {name}",
+            f"it lives and is well after all:   hacli enable {name}",
         )
     return (
         f"when {label} works again:       hacli recover {name}",
