@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hacli.cli.acting import lock_name
 from hacli.domain.events import Errored, Event, RunEnded
 from hacli.domain.hosts import HostNames
 from hacli.domain.policy import Policy
@@ -69,7 +70,8 @@ class Operator:
         options = options_of(verb, choices)
         prepared = self.prepare(name, options)
         require_gates(prepared, options)
-        host = prepared.host.name
+        assert prepared.host.service is not None
+        host = prepared.host.service.host
         journal = self.world.open_journal(verb.value, host)
         self.world.locks.acquire(host, run=journal.run)
         try:
@@ -109,7 +111,7 @@ class Operator:
         """``enable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
         self.site.name_host(host.names)
-        journal = self.world.open_journal("enable", host.name)
+        journal = self.world.open_journal("enable", lock_name(host))
         run = start_run(
             self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
         )
@@ -123,7 +125,7 @@ class Operator:
         """``disable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
         self.site.name_host(host.names)
-        journal = self.world.open_journal("disable", host.name)
+        journal = self.world.open_journal("disable", lock_name(host))
         run = start_run(
             self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
         )

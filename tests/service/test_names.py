@@ -54,7 +54,7 @@ def test_one_history_under_both_names(build: NewSite) -> None:
     again = site.operator().recover("compute-1")
 
     assert again.already is not None
-    assert {stored.host for stored in site.store.events} == {"compute-1"}
+    assert {stored.host for stored in site.store.events} == {"compute-1.example.org"}
 
 
 def test_the_configuration_joins_names_that_share_nothing(build: NewSite) -> None:

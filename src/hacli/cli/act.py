@@ -211,7 +211,7 @@ def _power_on(app: App, host: str, message: str | None, *, dry_run: bool) -> int
         lines = ["DRY RUN: nothing is changed.", "", f"{found.name} would be ordered on: {label}."]
         _show(app, "fence-plan", found.name, lines)
         return ExitCode.OK
-    with acting.locked_journal(connection, app.command, found.name) as journal:
+    with acting.locked_journal(connection, app.command, acting.lock_name(found)) as journal:
         policy, context = connection.settings.policy, app.context(message)
         run = enabling.start_run(
             connection.world, found, sources, policy=policy, context=context, journal=journal
@@ -304,7 +304,7 @@ def _switch(
         lines = enabling.preview(connection.world, found, app.command)
         _show(app, f"{app.command}-plan", found.name, lines)
         return ExitCode.OK
-    with acting.locked_journal(connection, app.command, found.name) as journal:
+    with acting.locked_journal(connection, app.command, acting.lock_name(found)) as journal:
         run = enabling.start_run(
             connection.world,
             found,

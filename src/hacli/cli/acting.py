@@ -15,6 +15,7 @@ from hacli.cli.exits import ExitCode, exit_code_of
 from hacli.cli.progress import listener_for
 from hacli.cli.text import styled
 from hacli.domain.events import Errored, JsonValue, RunEnded
+from hacli.domain.hosts import ComputeHost
 from hacli.errors import Declined, HacliError, Interrupted, UsageError
 from hacli.ports import Journal
 from hacli.service.recovery import (
@@ -116,6 +117,12 @@ def confirm_host(host: str, lines: Iterator[str]) -> None:
         )
 
 
+def lock_name(host: ComputeHost) -> str:
+    """The one name for locks and journal: Nova's, which every way to call the host leads to."""
+    assert host.service is not None
+    return host.service.host
+
+
 @contextmanager
 def locked_journal(connection: Connection, op: str, host: str) -> Iterator[Journal]:
     """The journal of one run, while the host's lock is held.
@@ -191,7 +198,7 @@ def act_on_host(
     prepared = prepared_now()
     if dry_run:
         return _show_dry_run(app, connection, prepared, options)
-    name = prepared.host.name
+    name = lock_name(prepared.host)
     require_gates(prepared, options)
     with locked_journal(connection, options.verb.value, name) as journal:
         if not yes and confirm is None and prepared.already is None:

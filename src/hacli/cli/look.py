@@ -155,10 +155,16 @@ def history(ctx: click.Context, *, words: tuple[str, ...], since: float | None) 
     return _show_runs(app, words, since)
 
 
+def _is_of(recorded: str, hosts: tuple[str, ...]) -> bool:
+    """Runs are recorded under Nova's name; reading may also use the short one."""
+    short = recorded.partition(".")[0]
+    return recorded in hosts or any(short == host.partition(".")[0] for host in hosts)
+
+
 def _show_runs(app: App, hosts: tuple[str, ...], since: float | None) -> int:
     connection = app.connect()
     now = connection.world.clock.now()
-    runs = [run for run in connection.read_runs() if not hosts or run.host in hosts]
+    runs = [run for run in connection.read_runs() if not hosts or _is_of(run.host, hosts)]
     if since is not None:
         after = now - timedelta(seconds=since)
         runs = [run for run in runs if run.started >= after]

@@ -169,6 +169,8 @@ def _what(result: Recovered) -> Iterator[tuple[str, str]]:
         groups[end.end.value, end.text].append(end.server.name)
     for skip in result.evacuated.skips:
         groups[skip.reason.value, f"left alone: {skip.text}"].append(skip.server.name)
+    if result.evacuated.unsure:
+        yield "What", f"{result.evacuated.unsure}  [SERVERS_UNSURE]"
     for number, ((code, text), members) in enumerate(groups.items()):
         yield "What" if number == 0 else "", f"{names(members)}: {text}  [{code}]"
 

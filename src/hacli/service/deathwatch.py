@@ -63,6 +63,12 @@ class DeathWatch:
         """The newest word of the BMC."""
         return self._power[-1] if self._power else None
 
+    @property
+    def connected(self) -> bool:
+        """Whether the newest word of Pacemaker that counts says that it has a connection."""
+        counting = [n for n in self._node if isinstance(n, NodeReading) and n.opinion_counts]
+        return bool(counting) and counting[-1].connected
+
     def attest(self, attestation: Attestation) -> None:
         """A person's word that the host has no power."""
         self._attestation = attestation

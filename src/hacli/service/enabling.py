@@ -12,6 +12,7 @@ from hacli.domain.hosts import (
     ComputeHost,
     HostNames,
     connected,
+    disabled_by_recovery,
 )
 from hacli.domain.policy import Policy
 from hacli.domain.servers import ComputeService, MigrationStatus, RequestOutcome
@@ -159,6 +160,8 @@ class Enabling:
             self._wait_for_heartbeat(beat)
             self._wait_for_cleanup()
             self._force_up()
+        elif not service.forced_down:
+            self._clear_force_down_note()
         self._enable_scheduling()
         return Switched(host=name, run=run_id, verb="enable", kept=tuple(self._kept))
 
@@ -222,12 +225,18 @@ class Enabling:
     def _may_release(self, service: ComputeService) -> bool:
         """Only a force-down of ours is taken away: node attribute or marker tell."""
         node = self._run.host.node
-        marked = (service.disabled_reason or "").startswith(MARKER)
+        marked = disabled_by_recovery(service)
         attribute = node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes
         if marked or attribute or self._adopt:
             return True
         self._keep("the force-down is not hacli's and stays (--adopt takes it over)")
         return False
+
+    def _clear_force_down_note(self) -> None:
+        """A run that died before its force-down left a note that claims the next one, too."""
+        cluster, node = self._world.cluster, self._run.host.node
+        if cluster is not None and node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes:
+            ask(self._world, lambda: cluster.clear_attribute(node.name, FORCED_DOWN_ATTRIBUTE))
 
     def _wait_for_heartbeat(self, before: object) -> None:
         with self._run.step("heartbeat") as report:

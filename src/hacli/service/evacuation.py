@@ -77,6 +77,7 @@ class Evacuated:
 
     ends: tuple[ServerEnd, ...]
     skips: tuple[Skip, ...]
+    unsure: str | None = None  # why it is not known that no other server is left behind
 
     @property
     def verified(self) -> tuple[ServerEnd, ...]:
@@ -224,14 +225,22 @@ class Evacuation:
         run = self._runs[key]
         try:
             server = task.result()
-        except SourceError:
-            return  # read again at the next turn
+        except SourceError as error:
+            self._bear_silence(run, error)
+            return
         move = verify_server(run, server, self._run.nova_host)
         if isinstance(move, Ended):
             self._end(run, move, to=server.host if server else None)
         elif self._now - (run.arrived_at or self._now) >= VERIFY_LIMIT_S:
             text = f"Nova calls it done, and it still reads {_state_of(server)}"
             self._end(run, Ended(end=End.STUCK, text=text))
+
+    def _bear_silence(self, run: ServerRun, error: SourceError) -> None:
+        """Read it again at the next turn, but not for ever (law L11)."""
+        waited_s = self._now - (run.arrived_at or self._now)
+        if waited_s >= VERIFY_LIMIT_S + self._run.policy.silence_limit_s:
+            text = f"Nova calls it done and could not be read back: {error.why}"
+            self._end(run, Ended(end=End.UNKNOWN, text=text))
 
     def _take_actions(self, key: str, task: Task[tuple[InstanceAction, ...]]) -> None:
         try:

@@ -21,13 +21,14 @@ READ_LIMIT_S = 120.0
 def read_records(
     world: World,
     host: ComputeHost,
-    past: Mapping[str, Past],
+    past: Mapping[str, Past] | None,
     policy: Policy,
     *,
     homes: Iterable[str] = (),
 ) -> Records:
     """Servers, evacuations, other moves and groups of this host.
 
+    ``past`` tells which of those that have left were verified; None leaves them out.
     ``homes`` are the Nova hosts that its servers may go to: a disk is safe only if they share it.
 
     The evacuations are read after the servers: a request that somebody sends in between then shows
@@ -66,7 +67,7 @@ def read_records(
     if listed.cells_down:
         raise _unsure(host.name, "a cell of Nova is down, so the list may be incomplete")
     _require_agreement(world, host, records, first["hypervisor"])
-    return _with_arrived(world, records, past)
+    return records if past is None else _with_arrived(world, host.name, records, past)
 
 
 def _all_or_none(
@@ -104,7 +105,7 @@ def _reader(world: World, server_id: str) -> Callable[[], Server | None]:
     return lambda: world.compute.read_server(server_id)
 
 
-def _with_arrived(world: World, records: Records, past: Mapping[str, Past]) -> Records:
+def _with_arrived(world: World, host: str, records: Records, past: Mapping[str, Past]) -> Records:
     """Add the servers that a ``done`` record has taken away and nobody has verified yet."""
     here = {server.id for server in records.servers}
     gone = {
@@ -114,6 +115,9 @@ def _with_arrived(world: World, records: Records, past: Mapping[str, Past]) -> R
     }
     open_ids = [key for key in sorted(gone) if not past.get(key, Past()).verified]
     found = ask_all(world, {key: _reader(world, key) for key in open_ids}, limit_s=READ_LIMIT_S)
+    for value in found.values():
+        if isinstance(value, SourceError):
+            raise _unsure(host, f"{value.source}: {value.why}")
     arrived = tuple(server for server in found.values() if isinstance(server, Server))
     return replace(records, arrived=arrived)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
-from hacli.domain.evacuation import Past, Plan, ServerRun, Wishes, plan_evacuation
+from hacli.domain.evacuation import End, Past, Plan, ServerRun, Wishes, plan_evacuation
 from hacli.domain.events import GateChecked, JsonValue, PlanMade, RunStarted
 from hacli.domain.evidence import Attestation, FenceEvidence
 from hacli.domain.gates import (
@@ -25,7 +25,7 @@ from hacli.domain.hosts import ComputeHost, HostNames, connected, fenced_off
 from hacli.domain.past import fold_past
 from hacli.domain.policy import Policy
 from hacli.domain.power import PowerState
-from hacli.domain.servers import Caller, ServerGroup, ServiceList
+from hacli.domain.servers import Caller, Server, ServerGroup, ServiceList
 from hacli.errors import (
     HacliError,
     NotFenced,
@@ -38,7 +38,7 @@ from hacli.ports import History, Journal, World
 from hacli.service import fencing, powering
 from hacli.service.compute_service import EarlyDisable, force_down
 from hacli.service.deathwatch import DeathWatch
-from hacli.service.evacuation import Evacuated, Evacuation
+from hacli.service.evacuation import Evacuated, Evacuation, ServerEnd
 from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_records
 from hacli.service.run import Run
@@ -55,6 +55,7 @@ REFUSALS = {
 T = TypeVar("T")
 
 READ_AGAIN_S = 3.0
+ALLOW_HEALTHY = "--allow-healthy"
 
 
 class Verb(Enum):
@@ -117,7 +118,8 @@ class Recovered:
     @property
     def complete(self) -> bool:
         """Every server of the host is verified; none failed, none was left behind."""
-        return not self.evacuated.failed and not self.evacuated.skips
+        whole = self.evacuated.unsure is None
+        return whole and not self.evacuated.failed and not self.evacuated.skips
 
 
 def prepare(
@@ -153,9 +155,9 @@ def prepare(
     plan = Plan(runs=(), skips=())
     gates = gates_to_fence(facts, options.allowed)
     if options.verb is not Verb.FENCE:
-        events = history.read_events(host=host.name) if history is not None else ()
-        past = fold_past(events, now=world.clock.now())
         assert host.service is not None
+        events = history.read_events(host=host.service.host) if history is not None else ()
+        past = fold_past(events, now=world.clock.now())
         homes = _homes(services, host.service.host, options.wishes)
         records = read_records(world, host, past, policy, homes=homes)
         now = world.clock.monotonic()
@@ -292,7 +294,8 @@ def carry_out(
     if prepared.already is not None:
         empty = Evacuated(ends=(), skips=())
         result = _result(run, options, None, empty, began)
-        return replace(result, already=prepared.already)
+        powered_on = options.power_on and _power_on(run)
+        return replace(result, already=prepared.already, powered_on=powered_on)
     watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
     evidence: FenceEvidence | None = None
     if options.verb is Verb.RECOVER and _has_only_arrivals(prepared):
@@ -303,7 +306,8 @@ def carry_out(
     if options.verb is not Verb.FENCE:
         if evidence is not None:
             with run.step("force-down") as report:
-                report.end(force_down(run, watch, evidence))
+                proof = evidence
+                report.end(_patiently(run, lambda: force_down(run, watch, proof)))
         evacuated = _bring_back(run, watch, evidence, prepared, options)
     powered_on = options.power_on and not evacuated.failed and _power_on(run)
     if options.verb is Verb.RECOVER:
@@ -332,6 +336,7 @@ def _prove_death(
     run: Run, watch: DeathWatch, prepared: Prepared, options: Options
 ) -> FenceEvidence:
     watch.look(limit_s=run.policy.first_read_limit_s)
+    _require_still_lost(run, watch, options)
     early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
     use = _attestation(run, options) if prepared.power is None else None
     with run.step("fence") as report, _told_what_is_disabled(run, early):
@@ -342,6 +347,24 @@ def _prove_death(
     if early is not None:
         early.finish()
     return evidence
+
+
+def _require_still_lost(run: Run, watch: DeathWatch, options: Options) -> None:
+    """Law L7, once more on the newest word, just before anything is ordered.
+
+    The gates were asked before the lists were read; a host may be back by now.
+
+    Raises:
+        Refused: Pacemaker is connected to it, and nobody said --allow-healthy.
+    """
+    if watch.connected and ALLOW_HEALTHY not in options.allowed:
+        raise Refused(
+            f"{run.host.name} is connected, so nothing was ordered.",
+            why="Pacemaker: online",
+            next_steps=(f"take it back into service:  hacli enable {run.host.name}",),
+            code="HOST_HEALTHY",
+            host=run.host.name,
+        )
 
 
 @contextmanager
@@ -393,9 +416,10 @@ def _has_only_arrivals(prepared: Prepared) -> bool:
 
     It may be on its way back already.
     """
-    plan = prepared.plan
+    plan, service = prepared.plan, prepared.host.service
+    told = service is not None and service.forced_down and not service.enabled
     arrived = all(run.migration is not None and run.migration.arrived for run in plan.runs)
-    return bool(plan.runs) and arrived and not plan.skips
+    return told and arrived and bool(plan.runs or plan.skips)
 
 
 def _bring_back(
@@ -414,25 +438,43 @@ def _bring_back(
         good, total = len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
         report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
     with run.step("verify") as report:
-        past = _read_past(run)
-        left = _patiently(run, lambda: read_records(run.world, run.host, past, run.policy).servers)
-        report.end(_left_text(evacuated, len(left), run.host.name))
+        try:
+            left = _patiently(run, lambda: read_records(run.world, run.host, None, run.policy))
+        except (Unavailable, SourceError) as error:
+            text = f"what is left on {run.host.name} could not be read: {error.why}"
+            report.end(text, status="failed")
+            return replace(evacuated, unsure=text)
+        evacuated = _with_latecomers(evacuated, left.servers)
+        report.end(_left_text(evacuated, len(left.servers), run.host.name))
     return evacuated
 
 
+def _with_latecomers(evacuated: Evacuated, left: tuple[Server, ...]) -> Evacuated:
+    """Name the servers that are on the host and were not in the plan: the run is not complete."""
+    known = {end.server.id for end in evacuated.ends} | {s.server.id for s in evacuated.skips}
+    late = tuple(
+        ServerEnd(server=server, end=End.NOT_ASKED, text="it was not on the host when it was read")
+        for server in left
+        if server.id not in known
+    )
+    return replace(evacuated, ends=evacuated.ends + late)
+
+
 def _patiently(run: Run, read: Callable[[], T]) -> T:
-    """Read again for a minute while Nova's lists fail: the host is off, and its servers wait.
+    """Try again for a minute while a source fails: the host is off, and its servers wait.
+
+    Only for what may be done twice: lists, and a force-down, which proves death anew each time.
 
     Raises:
-        Unavailable: With the state that this run has brought about.
+        Unavailable, SourceError: With the state that this run has brought about.
     """
     until = run.world.clock.monotonic() + run.policy.silence_limit_s
     while True:
         try:
             return read()
-        except Unavailable as error:
+        except (Unavailable, SourceError) as error:
             if run.world.clock.monotonic() >= until:
-                error.state = f"{run.host.name} is off, and Nova knows. {error.state}"
+                error.state = f"{run.host.name} is switched off. No VM was asked for by this step."
                 raise
             run.world.clock.wait(READ_AGAIN_S)
 
@@ -453,13 +495,18 @@ def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ..
 
 
 def _homes(services: ServiceList, source: str, wishes: Wishes) -> tuple[str, ...]:
-    """Where the servers may go: the operator's target, or every host that may receive some."""
-    return (wishes.target,) if wishes.target else destinations(services, source)
+    """Where the servers may go: the operator's target, or any other host.
+
+    Also one that is disabled or down now: it may be enabled before the last request is placed.
+    """
+    if wishes.target:
+        return (wishes.target,)
+    return tuple(service.host for service in services.services if service.host != source)
 
 
 def _read_past(run: Run) -> Mapping[str, Past]:
     """What this and earlier runs have recorded of each server."""
-    return fold_past(run.journal.read_events(host=run.host.name), now=run.world.clock.now())
+    return fold_past(run.journal.read_events(host=run.nova_host), now=run.world.clock.now())
 
 
 def _row(server_run: ServerRun) -> dict[str, JsonValue]:
