@@ -7,7 +7,7 @@ from hacli.domain.events import StepDone, StoredEvent
 from hacli.domain.hosts import HostNames
 from hacli.domain.policy import Policy, Storage
 from hacli.domain.power import Bmc
-from hacli.errors import Busy, Refused, SourceError, Unavailable
+from hacli.errors import Busy, Failed, Refused, SourceError, Unavailable
 from hacli.lab.commands import Cut, Join, PowerOff, PowerOn
 from hacli.service.recovery import Verb, carry_out, require_gates
 from tests.fakes.clock import Killed
@@ -213,3 +213,35 @@ def test_a_server_that_shows_up_late_makes_the_run_partial(site: Site) -> None:
 
     assert not result.complete
     assert [end.end for end in result.evacuated.failed] == [End.NOT_ASKED]
+
+
+def test_a_switch_that_fails_on_a_living_host_is_not_told_as_a_dead_one(site: Site) -> None:
+    """Law L11: `disable` cuts no power, so its State line must not say that the host is off."""
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(Wire.NOT_SENT, "PUT"))
+
+    with pytest.raises(Failed) as failure:
+        operator.disable("compute-1")
+
+    assert failure.value.code == "NOVA_WRITE_FAILED"
+    assert "off" not in failure.value.state
+
+
+def test_a_run_that_fenced_nothing_does_not_call_the_host_off(site: Site) -> None:
+    """Law L11: it only wanted to read back what had arrived, and Nova's list fails by then."""
+    _killed_after_all_were_asked(site)
+    operator = site.operator()
+    prepared = operator.prepare("compute-1", options_of(Verb.RECOVER, {}))
+    operator.nova.line.faults.append(WireFault(Wire.NOT_SENT, "GET", "os-migrations"))
+
+    with pytest.raises(Unavailable) as failure:
+        carry_out(
+            operator.world,
+            prepared,
+            policy=operator.policy,
+            options=options_of(Verb.RECOVER, {}),
+            journal=operator.world.open_journal("recover", "compute-1"),
+        )
+
+    assert "switched off" not in failure.value.state
+    assert _orders(site)[-1].startswith("POST")

@@ -189,7 +189,7 @@ def change(
     raise Failed(
         f"Nova could not be told to {what} ({nova_host}).",
         why=why,
-        state="The host is off. No VM was asked for in this step.",
+        state="Whether Nova has taken the change is not known. No VM was asked for in this step.",
         next_steps=("the same command again goes on from here",),
         code="NOVA_WRITE_FAILED",
         host=nova_host,

@@ -431,7 +431,9 @@ def _bring_back(
 ) -> Evacuated:
     """Bring the servers back by a plan made from fresh records; without evidence none is asked."""
     with run.step("evacuate") as report:
-        plan, groups = _patiently(run, lambda: _fresh_plan(run, options))
+        plan, groups = _patiently(
+            run, lambda: _fresh_plan(run, options), fenced=evidence is not None
+        )
         homes = destinations(prepared.services, run.nova_host)
         loop = Evacuation(run, watch, evidence, plan, groups=groups, destinations=len(homes))
         evacuated = loop.run()
@@ -460,8 +462,8 @@ def _with_latecomers(evacuated: Evacuated, left: tuple[Server, ...]) -> Evacuate
     return replace(evacuated, ends=evacuated.ends + late)
 
 
-def _patiently(run: Run, read: Callable[[], T]) -> T:
-    """Try again for a minute while a source fails: the host is off, and its servers wait.
+def _patiently(run: Run, read: Callable[[], T], *, fenced: bool = True) -> T:
+    """Try again for a minute while a source fails: servers wait, and giving up helps none of them.
 
     Only for what may be done twice: lists, and a force-down, which proves death anew each time.
 
@@ -474,7 +476,9 @@ def _patiently(run: Run, read: Callable[[], T]) -> T:
             return read()
         except (Unavailable, SourceError) as error:
             if run.world.clock.monotonic() >= until:
-                error.state = f"{run.host.name} is switched off. No VM was asked for by this step."
+                error.state = "No VM was asked for by this step."
+                if fenced:
+                    error.state = f"{run.host.name} is switched off. {error.state}"
                 raise
             run.world.clock.wait(READ_AGAIN_S)
 
