@@ -97,7 +97,7 @@ class Plan:
         return tuple(f"compute-{number}" for number in range(1, self.hosts + 1))
 
     def nova_name(self, host: str) -> str:
-        """What Nova calls this host: the last one by its full name, the others as the cluster does."""
+        """What Nova calls it: the last host by its full name, the others as the cluster does."""
         return f"{host}.{DOMAIN}" if host == self.host_names[-1] else host
 
     def namespace(self, node: str) -> str:
