@@ -145,9 +145,17 @@ class Compute(Protocol):
         ...
 
     def force_down(
-        self, service: ComputeService, evidence: FenceEvidence, *, disable_reason: str | None
+        self,
+        service: ComputeService,
+        evidence: FenceEvidence,
+        *,
+        disable_reason: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
-        """Tell Nova that the host is down; with a reason, disable it in the same PUT."""
+        """Tell Nova that the host is down; with a reason, disable it in the same PUT.
+
+        ``may_send`` is asked right before the request leaves, after any login; no: ``NotSent``.
+        """
         ...
 
     def force_up(self, service: ComputeService) -> RequestOutcome:
@@ -155,9 +163,17 @@ class Compute(Protocol):
         ...
 
     def evacuate(
-        self, server_id: str, evidence: FenceEvidence, *, target: str | None
+        self,
+        server_id: str,
+        evidence: FenceEvidence,
+        *,
+        target: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
-        """Ask for one evacuation, once, below microversion 2.95 (running stays running)."""
+        """Ask for one evacuation, once, below microversion 2.95 (running stays running).
+
+        ``may_send`` as for ``force_down``.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
 """Records as Nova shows them, and the one server and service that the writes are about."""
 
+from collections.abc import Callable
 from typing import cast
 
 from hacli.domain.evidence import FenceEvidence
@@ -36,9 +37,16 @@ def yes(_: Request) -> Reply:
     return Reply(body={"services": []})
 
 
-def evacuate(nova: Compute, *, target: str | None = None) -> RequestOutcome:
+def evacuate(
+    nova: Compute, *, target: str | None = None, may_send: Callable[[], bool] = lambda: True
+) -> RequestOutcome:
     """Ask for the evacuation of the one server."""
-    return nova.evacuate(SERVER, EVIDENCE, target=target)
+    return nova.evacuate(SERVER, EVIDENCE, target=target, may_send=may_send)
+
+
+def force_down(nova: Compute, *, reason: str | None) -> RequestOutcome:
+    """Tell Nova that the host of ``service`` is down."""
+    return nova.force_down(SERVICE, EVIDENCE, disable_reason=reason, may_send=lambda: True)
 
 
 def service(host: str, **changed: object) -> Record:

@@ -7,7 +7,7 @@ from hacli.domain.servers import (
     Rejected,
     Uncertain,
 )
-from tests.adapters.nova_records import EVIDENCE, SERVICE, yes
+from tests.adapters.nova_records import SERVICE, force_down, yes
 from tests.adapters.nova_server import Fault, NovaServer, Reply, Request, recorded
 
 
@@ -26,7 +26,7 @@ def test_disable_ends_at_its_own_limit() -> None:
 def test_force_down_and_disable_are_one_request() -> None:
     """In one PUT Nova asks no dead host by RPC (facts A.2)."""
     with NovaServer(answer=yes) as server:
-        server.nova().force_down(SERVICE, EVIDENCE, disable_reason="hacli:r1 recover")
+        force_down(server.nova(), reason="hacli:r1 recover")
 
     assert server.changes == [
         Request(
@@ -46,7 +46,7 @@ def test_force_down_and_disable_are_one_request() -> None:
 def test_force_down_without_a_reason_leaves_the_status_alone() -> None:
     """A host disabled by somebody else keeps their reason."""
     with NovaServer(answer=yes) as server:
-        server.nova().force_down(SERVICE, EVIDENCE, disable_reason=None)
+        force_down(server.nova(), reason=None)
 
     assert [r.body for r in server.changes] == [{"forced_down": True}]
 

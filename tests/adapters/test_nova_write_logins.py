@@ -39,6 +39,27 @@ def test_a_token_refused_in_the_middle_is_replaced_and_the_request_accepted_once
     assert [r.method for r in server.refused] == ["POST"]
 
 
+def test_nothing_is_sent_when_a_login_has_outlasted_the_evidence() -> None:
+    """Law L3: whether the request may go is asked when the token is at hand, for each token."""
+    asked: list[int] = []
+
+    with NovaServer(answer=yes) as server:
+        nova = server.nova()
+        nova.read_caller()
+        server.revoke_tokens()
+
+        def may_send() -> bool:
+            asked.append(server.logins)
+            return server.logins == 1
+
+        outcome = evacuate(nova, may_send=may_send)
+
+    assert outcome == NotSent(why=f"Nova {server.url}: not sent: its evidence of death is too old")
+    assert asked == [1, 2]
+    assert [r.method for r in server.refused] == ["POST"]
+    assert [r.method for r in server.requests] == ["GET"]
+
+
 def test_a_token_refused_while_keystone_fails_means_not_sent() -> None:
     """The one request that reached Nova was refused; no other could be made."""
     with NovaServer(answer=yes) as server:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -258,15 +258,27 @@ class FakeNova(Nova):
         return self._lab_api
 
     def force_down(
-        self, service: ComputeService, evidence: FenceEvidence, *, disable_reason: str | None
+        self,
+        service: ComputeService,
+        evidence: FenceEvidence,
+        *,
+        disable_reason: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
         """As the adapter; the log shows how old the evidence was."""
         with self.line.carrying(evidence):
-            return super().force_down(service, evidence, disable_reason=disable_reason)
+            return super().force_down(
+                service, evidence, disable_reason=disable_reason, may_send=may_send
+            )
 
     def evacuate(
-        self, server_id: str, evidence: FenceEvidence, *, target: str | None
+        self,
+        server_id: str,
+        evidence: FenceEvidence,
+        *,
+        target: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
         """As the adapter; the log shows how old the evidence was."""
         with self.line.carrying(evidence):
-            return super().evacuate(server_id, evidence, target=target)
+            return super().evacuate(server_id, evidence, target=target, may_send=may_send)

@@ -222,10 +222,12 @@ class Nova:
         evidence: FenceEvidence,  # noqa: ARG002 - the proof without which nobody gets here (L2)
         *,
         disable_reason: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
         """Tell Nova that the host is down; with a reason, disable it in the same PUT."""
         disabling = {} if disable_reason is None else _disabling(disable_reason)
-        return self._put_service(service, {"forced_down": True, **disabling})
+        body = {"forced_down": True, **disabling}
+        return self._put_service(service, body, may_send=may_send)
 
     def force_up(self, service: ComputeService) -> RequestOutcome:
         """Take the force-down away. Refused (400) while ``done`` evacuations remain."""
@@ -237,26 +239,39 @@ class Nova:
         evidence: FenceEvidence,  # noqa: ARG002 - the proof without which nobody gets here (L2)
         *,
         target: str | None,
+        may_send: Callable[[], bool],
     ) -> RequestOutcome:
         """Ask for one evacuation, once. A target is checked by the scheduler: never ``force``."""
         body = {"evacuate": {} if target is None else {"host": target}}
-        return self._write("POST", f"{_server_path(server_id)}/action", body)
+        return self._write("POST", f"{_server_path(server_id)}/action", body, may_send=may_send)
 
     def _put_service(
-        self, service: ComputeService, body: Mapping[str, object], *, limit_s: float | None = None
+        self,
+        service: ComputeService,
+        body: Mapping[str, object],
+        *,
+        limit_s: float | None = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> RequestOutcome:
         if not service.known:
             return NotSent(why=f"the cell of {service.host} is down: Nova shows no id to write to")
-        return self._write("PUT", f"/os-services/{service.id}", body, limit_s=limit_s)
+        path = f"/os-services/{service.id}"
+        return self._write("PUT", path, body, limit_s=limit_s, may_send=may_send)
 
     def _write(
-        self, method: str, path: str, body: Mapping[str, object], *, limit_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        limit_s: float | None = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> RequestOutcome:
         try:
             api = self._api()
         except HacliError as error:
             return NotSent(why=str(error))
-        return api.write.send(method, path, body, limit_s=limit_s)
+        return api.write.send(method, path, body, limit_s=limit_s, may_send=may_send)
 
     def _api(self) -> NovaApi:
         """Nova, found once. Threads that waited while another tried share its failure."""

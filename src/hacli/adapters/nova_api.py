@@ -5,7 +5,7 @@ Heavy libraries are imported by the first call, not by this module.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,21 +64,33 @@ class Endpoint:
     name: str  # as errors name it
 
     def call(
-        self, client: _Client, method: str, path: str, *, limit_s: float, body: object = None
+        self,
+        client: _Client,
+        method: str,
+        path: str,
+        *,
+        limit_s: float,
+        body: object = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> Answer:
         """Make one request to ``path``, an absolute URL or one below the endpoint's.
+
+        A login before it, or after a refused token, may take longer than what makes the request
+        right stays true: so ``may_send`` is asked each time, when the token is at hand.
 
         Raises:
             WireFailure: No whole answer came.
             SourceError: The login failed.
         """
-        from hacli.adapters.keystone import CONNECT_LIMIT_S
+        from hacli.adapters.keystone import CONNECT_LIMIT_S, WireFailure
 
         options: dict[str, object] = {} if body is None else {"body": body}
         url = path if "://" in path else self.url + path
         contents: list[object] = []
 
         def request(token: dict[str, str]) -> "requests.Response":
+            if may_send is not None and not may_send():
+                raise WireFailure("not sent: its evidence of death is too old", never_sent=True)
             response, content = client.request(
                 url,
                 method,
@@ -172,14 +184,22 @@ class Writer:
     limit_s: float
 
     def send(
-        self, method: str, path: str, body: Mapping[str, object], *, limit_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        limit_s: float | None = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> RequestOutcome:
         """Send once and say what is certain (``design.md`` 4). Raises nothing."""
         from hacli.adapters.keystone import WireFailure
 
         limit_s = limit_s or self.limit_s
         try:
-            answer = self.endpoint.call(self.client, method, path, limit_s=limit_s, body=body)
+            answer = self.endpoint.call(
+                self.client, method, path, limit_s=limit_s, body=body, may_send=may_send
+            )
         except SourceError as error:  # the login: nothing was accepted without it
             return NotSent(why=str(error))
         except WireFailure as failure:

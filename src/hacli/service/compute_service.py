@@ -114,7 +114,9 @@ def force_down(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> str:
         watch.wrote()
         return ask(
             run.world,
-            lambda: run.world.compute.force_down(service, fresh, disable_reason=reason),
+            lambda: run.world.compute.force_down(
+                service, fresh, disable_reason=reason, may_send=lambda: run.is_fresh(fresh)
+            ),
         )
 
     change(run.world, run.nova_host, send, lambda now: now.forced_down, what="force it down")
@@ -135,7 +137,7 @@ def _prove_again(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> FenceE
             if verdict.signs_of_life or now >= until:
                 raise _not_dead(run, verdict)
             run.world.clock.wait(TRY_AGAIN_AFTER_S)
-        elif verdict.age_s(now) <= run.policy.evidence_max_age_s:
+        elif run.is_fresh(verdict):
             return verdict
         watch.look()
         verdict = watch.judge()

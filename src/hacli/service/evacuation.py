@@ -277,9 +277,7 @@ class Evacuation:
             self._count_silence(verdict)
 
     def _fresh(self, evidence: FenceEvidence | None) -> FenceEvidence | None:
-        if evidence is None or evidence.age_s(self._now) > self._run.policy.evidence_max_age_s:
-            return None
-        return evidence
+        return evidence if evidence is not None and self._run.is_fresh(evidence) else None
 
     def _heed_life(self, doubt: Doubt, *, wanted: bool) -> None:
         """No request is sent from here on; those on the way are heard to their end first."""
@@ -459,7 +457,7 @@ class Evacuation:
 
 @dataclass(frozen=True)
 class _Request:
-    """One POST, made on a worker, which looks at the evidence's age once more just before."""
+    """One POST, made on a worker; the evidence's age is looked at once more as it leaves."""
 
     run: Run
     server_id: str
@@ -467,10 +465,12 @@ class _Request:
     target: str | None
 
     def __call__(self) -> RequestOutcome:
-        age = self.evidence.age_s(self.run.world.clock.monotonic())
-        if age > self.run.policy.evidence_max_age_s:
-            return NotSent(why=f"the evidence of death had become {age:.0f} s old")
-        return self.run.world.compute.evacuate(self.server_id, self.evidence, target=self.target)
+        return self.run.world.compute.evacuate(
+            self.server_id,
+            self.evidence,
+            target=self.target,
+            may_send=lambda: self.run.is_fresh(self.evidence),
+        )
 
 
 @dataclass(frozen=True)

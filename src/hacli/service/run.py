@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hacli.domain.cluster import ClusterView
 from hacli.domain.events import Event, JsonValue, StepDone, StepStarted, Warned
+from hacli.domain.evidence import FenceEvidence
 from hacli.domain.hosts import MARKER, RECOVERY_MARK, ComputeHost
 from hacli.domain.policy import Policy
 from hacli.domain.servers import ServiceList
@@ -47,6 +48,11 @@ class Run:
         """The host's name in Nova."""
         assert self.host.service is not None
         return self.host.service.host
+
+    def is_fresh(self, evidence: FenceEvidence) -> bool:
+        """Whether a request may still be sent on this evidence (law L3)."""
+        age_s = evidence.age_s(self.world.clock.monotonic())
+        return age_s <= self.policy.evidence_max_age_s
 
     def record(self, event: Event) -> None:
         """Write one event to the journal; listeners see it after it is on disk."""
