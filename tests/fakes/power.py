@@ -55,7 +55,7 @@ class FakeSwitch:
         if model.silent or model.delay_s > LIMIT_S:
             self._clock.spend(LIMIT_S)
             raise Unreachable(source=self._bmc.label, why=f"no answer within {LIMIT_S:g} s")
-        if model.denied:
+        if model.denied or self._bmc.password != self._region.settings.cluster.login.password:
             raise NotPermitted(source=self._bmc.label, why="refuses the login")
         self._process.moment()
         result = call()

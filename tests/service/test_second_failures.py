@@ -25,7 +25,7 @@ def _bmc(number: int) -> Bmc:
         address=f"192.0.2.{number}",
         port=623,
         user="op",
-        password="x",
+        password="labsecret",
         origin="configuration",
     )
 

@@ -1,0 +1,89 @@
+"""Fencing by reboot: the old guests are dead, the host lives, and Nova has noticed nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hacli.domain.power import PowerState
+from hacli.domain.servers import Rejected
+from tests.contract.looks import (
+    RETURNED_WITHIN_S,
+    ended,
+    evacuate,
+    is_whole,
+    node,
+    server,
+    service,
+)
+from tests.contract.site import Fence, FencesBy, Site, Standing
+
+
+@pytest.fixture(scope="class")
+def guests(site: Site) -> Iterator[tuple[str, ...]]:
+    """Two servers on a host that Pacemaker fences by reboot."""
+    site.do(Fence(FencesBy.REBOOT))
+    yield site.boot(site.hosts[0], Standing.ACTIVE, Standing.ACTIVE)
+    site.do(Fence(FencesBy.OFF))
+
+
+class TestFencingByReboot:
+    """A host is fenced by reboot and comes straight back."""
+
+    def test_the_order_ends_well_when_the_host_was_off(
+        self, site: Site, guests: tuple[str, ...]
+    ) -> None:
+        """Success means that its guests died."""
+        ran = site.tool("stonith_admin", "--reboot", site.hosts[0], "--timeout", "60")
+
+        assert ran.code == 0
+        assert [site.running(guest) for guest in guests] == [(), ()]
+
+    def test_it_returns_by_itself(self, site: Site, guests: tuple[str, ...]) -> None:
+        """The event names a reboot, a device did it, the BMC reads ON, and it is not fenced."""
+        host = site.hosts[0]
+        site.until(lambda: is_whole(site, host), within_s=RETURNED_WITHIN_S)
+
+        found = node(site, host)
+        newest = ended(found)[0]
+        assert (newest.action, newest.executed) == ("reboot", True)
+        assert found.node_fenced == 0
+        assert site.switch(host).read_state() is PowerState.ON
+
+    def test_nova_still_calls_the_dead_servers_active(
+        self, site: Site, guests: tuple[str, ...]
+    ) -> None:
+        """Up all the time, running, by every word of the API; nothing runs."""
+        seen = [server(site, guest) for guest in guests]
+
+        assert service(site, site.hosts[0]).up
+        assert {(found.status, found.power_state, found.task_state) for found in seen} == {
+            ("ACTIVE", 1, None)
+        }
+        assert [site.running(guest) for guest in guests] == [(), ()]
+
+    def test_an_active_server_cannot_be_started(self, site: Site, guests: tuple[str, ...]) -> None:
+        """409."""
+        assert site.order(guests[0], {"os-start": None}) == 409
+
+    def test_nor_can_it_be_evacuated(self, site: Site, guests: tuple[str, ...]) -> None:
+        """400: its host is up."""
+        outcome = evacuate(site, guests[0])
+
+        assert isinstance(outcome, Rejected)
+        assert outcome.status == 400
+
+    def test_a_hard_reboot_brings_it_back_in_place(
+        self, site: Site, guests: tuple[str, ...]
+    ) -> None:
+        """Where it was, on its own disk."""
+        host = site.hosts[0]
+        before = site.disk(guests[0], host)
+
+        status = site.order(guests[0], {"reboot": {"type": "HARD"}})
+        site.until(lambda: site.running(guests[0]) == (host,), within_s=60.0)
+        site.until(lambda: server(site, guests[0]).task_state is None, within_s=60.0)
+
+        assert status == 202
+        assert server(site, guests[0]).status == "ACTIVE"
+        assert site.disk(guests[0], host) == before
+        assert site.running(guests[1]) == ()
