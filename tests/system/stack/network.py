@@ -40,6 +40,8 @@ class Network:
     def create(self) -> None:
         """Make the switch with its two bridges."""
         switch = self._switch
+        if not _is_mounted(NAMESPACES):  # the first ``ip netns add`` makes a mount of it
+            self._we_mounted.touch()
         run(("ip", "netns", "add", switch))
         for net in Net:
             run(("ip", "-n", switch, "link", "add", net.name.lower(), "type", "bridge"))
@@ -52,7 +54,7 @@ class Network:
         run(("ip", "-n", namespace, "link", "set", "lo", "up"))
 
     def lay_cable(self, port: str, net: Net, *, to: str, address: str) -> None:
-        """Connect a namespace to the switch, with its own end switched off.
+        """Connect a namespace to the switch. A node switches its management interface on itself.
 
         Args:
             port: Whose it is; ``plug`` and ``unplug`` know the cable by it.
@@ -64,6 +66,7 @@ class Network:
         run(("ip", "-n", switch, "link", "add", near, "type", "veth", *peer))
         run(("ip", "-n", switch, "link", "set", near, "master", net.name.lower(), "up"))
         run(("ip", "-n", far, "addr", "add", f"{address}/24", "dev", net.interface))
+        self.switch_interface(to, net, on=net is not Net.MANAGEMENT)
 
     def switch_interface(self, node: str, net: Net, *, on: bool) -> None:
         """Switch the node's own end of a cable."""
@@ -86,6 +89,12 @@ class Network:
         """Delete every namespace, and with them bridges and cables."""
         for namespace in self.namespaces():
             run(("ip", "netns", "delete", namespace.name))
+        if self._we_mounted.exists() and not any(NAMESPACES.iterdir()):
+            run(("umount", str(NAMESPACES)))
+
+    @property
+    def _we_mounted(self) -> Path:
+        return self.plan.run / "mounted-netns"
 
     @property
     def _switch(self) -> str:
@@ -113,6 +122,12 @@ def joined(namespace: str) -> Iterator[None]:
             _set_namespace(back)
     finally:
         os.close(back)
+
+
+def _is_mounted(folder: Path) -> bool:
+    """Also where a folder is mounted on itself, which ``Path.is_mount`` does not see."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(mount.split()[4] == str(folder) for mount in mounts)
 
 
 def _enter(namespace: Path) -> None:

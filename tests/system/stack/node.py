@@ -1,7 +1,7 @@
 """A node: a controller, the operating system of a compute host, or the cloud's services.
 
 It is a pid, mount, uts and ipc namespace in a network namespace of its own. Its pid 1 is
-``inside/node_init``; when that is killed the kernel ends every process of the node.
+``inside/node_init.py``; when that is killed the kernel ends every process of the node.
 """
 
 import json
@@ -36,12 +36,14 @@ class Boot:
         overlays: Files that a folder has in the node only, or that stand there in place of the
             machine's: folder -> (name -> file).
         daemons: Programs started in this order, by name; each with the words to start it.
+        env: Of the daemons, on top of the plain environment.
         ready: By daemon: a command that succeeds when the next daemon may start.
     """
 
     boot_s: float = 0.0
     overlays: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     daemons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -149,12 +151,21 @@ class Node:
         if process is not None:
             process.end(within_s=within_s)
 
-    def prepare(self, boot: Boot) -> None:
-        """Write down what the node does at each boot, and make its disk."""
+    def prepare(self, boot: Boot, *, etc: Mapping[str, str | bytes]) -> None:
+        """Write down what the node does at each boot, and make its disk.
+
+        Args:
+            etc: Files by their name below ``/etc``; what else is in the folder of one
+                (``hacli/hacli.toml``: in ``/etc/hacli``) is not seen inside.
+        """
         for part in ("lib", "log", "cache"):
             (self.plan.disk(self.name) / part).mkdir(parents=True, exist_ok=True)
         for part in ("log", "daemons", "etc"):
             (self.folder / part).mkdir(exist_ok=True)
+        for name, content in etc.items():
+            file = self.folder / "etc" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
         words = {
             **asdict(boot),
             "name": self.name,
@@ -162,12 +173,14 @@ class Node:
             "writable": str(self.plan.folder),
             "visible": sorted({str(CHECKOUT), sys.prefix, sys.base_prefix, str(self.plan.folder)}),
             "interface": Net.MANAGEMENT.interface,
-            "environment": dict(PLAIN_ENVIRONMENT),
+            "environment": {**PLAIN_ENVIRONMENT, **boot.env},
         }
         (self.folder / "boot.json").write_text(json.dumps(words, indent=1))
 
     def boot(self) -> None:
         """Start it, and return when its pid 1 exists; nothing when it runs.
+
+        Its network comes up ``boot_s`` later, unless it is cut off.
 
         Raises:
             TimedOut: It has no pid 1 after 10 s; its console says why.
@@ -176,13 +189,15 @@ class Node:
             return
         for stale in ("init.pid", "ready"):
             (self.folder / stale).unlink(missing_ok=True)
-        Network(plan=self.plan).switch_interface(self.name, Net.MANAGEMENT, on=False)
+        self._network.switch_interface(self.name, Net.MANAGEMENT, on=False)
+        if not self.is_cut_off:
+            self._network.plug(self.name, Net.MANAGEMENT)
         console = self.folder / "console.log"
         processes.start(
             console,
             *("nsenter", f"--net={NAMESPACES / self.plan.namespace(self.name)}"),
             *("unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--kill-child=SIGKILL"),
-            *(*PYTHON, str(INSIDE / "node_init"), str(self.folder / "boot.json")),
+            *(*PYTHON, str(INSIDE / "node_init.py"), str(self.folder / "boot.json")),
         )
         wait_until(
             lambda: self.running,
@@ -206,8 +221,32 @@ class Node:
         )
 
     def kill(self) -> None:
-        """End every process of it at once; nothing when it is not running."""
+        """End every process of it at once, as a crash or the loss of power does.
+
+        Silence comes first: a host that dies cannot close its connections.
+        """
+        self._network.unplug(self.name, Net.MANAGEMENT)
         processes.kill_recorded(self.folder / "init.pid")
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Its network cable is out, whether it runs or not."""
+        return (self.folder / "cut").exists()
+
+    def cut(self) -> None:
+        """Pull its network cable; everything in it runs on."""
+        (self.folder / "cut").touch()
+        self._network.unplug(self.name, Net.MANAGEMENT)
+
+    def join(self) -> None:
+        """Put its network cable back."""
+        (self.folder / "cut").unlink(missing_ok=True)
+        if self.running:
+            self._network.plug(self.name, Net.MANAGEMENT)
+
+    @property
+    def _network(self) -> Network:
+        return Network(plan=self.plan)
 
     @property
     def _init(self) -> Process | None:

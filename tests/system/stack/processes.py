@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system.stack.files import write_whole
 from tests.system.stack.waiting import TimedOut, wait_until
 
-DETACH = Path(__file__).parent / "inside" / "detach"
+DETACH = Path(__file__).parent / "inside" / "detach.py"
 PROC = Path("/proc")
 PLAIN_ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -79,10 +80,8 @@ class Process:
             self.kill()
 
     def write(self, record: Path) -> None:
-        """Keep it in a file: there whole, or not at all."""
-        new = record.with_name(f"{record.name}.new")
-        new.write_text(f"{self.pid} {self.started}\n")
-        new.rename(record)
+        """Keep it in a file."""
+        write_whole(record, f"{self.pid} {self.started}\n")
 
 
 def read_record(record: Path) -> Process | None:
