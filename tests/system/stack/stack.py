@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from tests.system.stack import (
     cloud,
@@ -86,6 +87,7 @@ class Stack:
             log.info("starting %s", ", ".join(self._names))
             self._lay_out()
             self._start()
+            self._mark.touch()
 
     def down(self) -> None:
         """End everything and remove what it wrote; the cache stays. Nothing when nothing is there.
@@ -100,6 +102,17 @@ class Stack:
             if self.plan.run.exists():
                 shutil.rmtree(self.plan.run)
             debian.remove_our_policy()
+
+    @property
+    def complete(self) -> bool:
+        """``up`` has ended well, and its controllers and the cloud still run."""
+        return self._mark.exists() and all(
+            node.running for node in (self.cloud, *self.cluster.controllers)
+        )
+
+    @property
+    def _mark(self) -> Path:
+        return self.plan.run / "complete"
 
     @property
     def _names(self) -> tuple[str, ...]:
