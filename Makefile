@@ -8,10 +8,10 @@ DEMO ?= scripts/demo
 LIAR_ENDS_WITH ?= SIGN_OF_LIFE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-liar test check bench clean
+.PHONY: help venv demo demo-liar test system-up system-down check bench clean
 
 help:  ## Show the targets
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(READY)  ## Set up .venv, once for each change of pyproject.toml
 
@@ -33,6 +33,12 @@ demo-liar: $(READY)  ## The same with a BMC that lies: passes only if hacli refu
 
 test: $(READY)  ## All tests that need neither root nor a cloud
 	$(BIN)/pytest -n 2 $(ARGS)
+
+system-up: $(READY)  ## Start the real stack (root, Debian 12); ARGS='--hosts 6 --release zed'
+	$(BIN)/python -m tests.system.stack up $(ARGS)
+
+system-down: $(READY)  ## Stop it; nothing is left of it but its cache
+	$(BIN)/python -m tests.system.stack down $(ARGS)
 
 check: $(READY)  ## Lint, format, types, layers
 	$(BIN)/ruff check
