@@ -13,7 +13,7 @@ from tests.system.stack import cloud_config as config
 from tests.system.stack import cloud_data, cloud_seed, network
 from tests.system.stack.api import CloudApi
 from tests.system.stack.cloud_config import Site
-from tests.system.stack.cloud_daemons import Daemon, daemons
+from tests.system.stack.cloud_daemons import RABBITMQCTL, Daemon, daemons
 from tests.system.stack.node import Node
 from tests.system.stack.plan import CLOUD_NODE, Plan
 from tests.system.stack.waiting import wait_until
@@ -59,6 +59,27 @@ def start_service(node: Node, name: str) -> None:
     daemon = daemons(site)[name]
     _start_one(node, daemon)
     _in_cloud_network(node.plan, lambda: _wait_for(site, node, [daemon]))
+
+
+def wait_until_connected(node: Node, hosts: Iterable[str]) -> None:
+    """Until RabbitMQ has a consumer for Nova's conductor, scheduler and each host (Nova's names).
+
+    After a restart of RabbitMQ a message for a service that is not yet back is lost silently: a
+    server booted just then stays in BUILD for ever.
+
+    Raises:
+        TimedOut: Not within two minutes.
+    """
+    wanted = {"conductor", "scheduler", *(f"compute.{host}" for host in hosts)}
+    env = daemons(Site(node.plan))["rabbitmq"].env
+
+    def connected() -> bool:
+        words = ("-q", "--no-table-headers", "list_queues", "name", "consumers")
+        queues = node.run(RABBITMQCTL, *words, env=env, check=False).stdout
+        consumers = dict(line.rsplit("\t", 1) for line in queues.splitlines() if "\t" in line)
+        return all(int(consumers.get(name, "0")) > 0 for name in wanted)
+
+    wait_until(connected, "Nova's services are back at RabbitMQ", within_s=120, every_s=1)
 
 
 def _start_all(site: Site, node: Node) -> None:

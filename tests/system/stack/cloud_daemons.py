@@ -13,7 +13,9 @@ from tests.system.stack.cloud_config import (
 )
 from tests.system.stack.plan import Release
 
-RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # Debian's own start script wants its user
+# the plain programs: those in /usr/sbin change to a user of Debian's
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 NEUTRON = Path(__file__).parent / "inside" / "neutron_stub.py"
 
 
