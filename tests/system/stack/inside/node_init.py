@@ -67,9 +67,9 @@ def build_files(folder: Path, boot: Mapping[str, Any]) -> None:
     NODE.symlink_to(folder)
     Path("/run/lock").mkdir()
     build_etc()
+    bind(boot["writable"], boot["writable"])  # before what is laid over a part of it
     for place, files in boot["overlays"].items():
         lay_over(place, files)
-    bind(boot["writable"], boot["writable"])
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     mount(None, "/", None, MS_REMOUNT | MS_BIND | MS_RDONLY)
     mount("proc", "/proc", "proc")
