@@ -46,11 +46,12 @@ def _environment(plan: Plan, release: Release) -> Path:
 def _ensure_environment(plan: Plan, release: Release) -> None:
     """Make the environment anew unless it holds exactly the pins; the stamp is written last.
 
+    It also says where that was: programs in an environment begin with their interpreter's path.
     The pins are complete, so pip resolves nothing (``--no-deps``).
     """
     folder = _environment(plan, release)
-    stamp = folder / "pins.txt"
-    if stamp.exists() and stamp.read_text() == pins(release):
+    stamp, wanted = folder / "pins.txt", f"# {folder}\n{pins(release)}"
+    if stamp.exists() and stamp.read_text() == wanted:
         return
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     subprocess.run(
@@ -63,4 +64,4 @@ def _ensure_environment(plan: Plan, release: Release) -> None:
         check=True,
         timeout=INSTALL_LIMIT_S,
     )
-    stamp.write_text(pins(release))
+    stamp.write_text(wanted)
