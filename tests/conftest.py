@@ -18,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="lab",
         help="where the contract suite runs (default: lab)",
     )
+    parser.addoption(
+        "--stack",
+        default=".system",
+        metavar="FOLDER",
+        help="work folder of the real stack (default: .system)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -98,6 +98,10 @@ class LabSite(ABC):
     def with_region(self, deed: Callable[[Region], T]) -> T:
         """Do something with the region as it is right now."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Leave nothing running."""
+
     @property
     def now(self) -> float:
         """The region's own time."""
@@ -132,9 +136,6 @@ class LabSite(ABC):
             state=_VM_STATES[standing],
             locked=standing is Standing.LOCKED,
         ).id
-
-    def delete(self, *servers: str) -> None:  # noqa: B027 - nothing to do in either
-        """Each story has a lab of its own: nothing is in anybody's way."""
 
     def do(self, deed: Deed) -> None:
         """Do it to the region."""

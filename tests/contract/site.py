@@ -197,10 +197,6 @@ class Site(Protocol):
         """New servers on a host, each brought to its standing; their ids."""
         ...
 
-    def delete(self, *servers: str) -> None:
-        """Remove servers and their guests, as far as Nova knows them."""
-        ...
-
     def order(self, server: str, action: Mapping[str, object]) -> int:
         """POST an action of Nova's that no port has; the HTTP status."""
         ...
@@ -227,8 +223,4 @@ class Site(Protocol):
 
     def disk(self, server: str, host: str) -> str | None:
         """The truth: identity of the root disk that a host has for the server."""
-        ...
-
-    def close(self) -> None:
-        """Leave nothing running that this site started."""
         ...

@@ -69,10 +69,12 @@ class Story:
 def story(site: Site) -> Story:
     """Servers of every standing on the host that is going to die."""
     host = site.hosts[2]
-    kinds = tuple(Standing)
-    ids = site.boot(host, *kinds)
-    (image,) = site.boot(host, Standing.ACTIVE, disk=Disk.IMAGE)
-    servers = {kind.value: id_ for kind, id_ in zip(kinds, ids, strict=True)} | {"image": image}
+    on_volumes = tuple(Standing)[:4]
+    on_images = tuple(Standing)[4:]
+    ids = site.boot(host, *on_volumes)
+    image, *others = site.boot(host, Standing.ACTIVE, *on_images, disk=Disk.IMAGE)
+    names = [kind.value for kind in (*on_volumes, *on_images)]
+    servers = dict(zip(names, (*ids, *others), strict=True)) | {"image": image}
     disks = {name: site.disk(id_, host) for name, id_ in servers.items()}
     return Story(host, servers, disks)
 

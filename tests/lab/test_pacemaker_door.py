@@ -69,7 +69,7 @@ def test_the_shim_relays_what_a_tool_prints_and_how_it_ends(tmp_path: Path) -> N
     assert (asked.returncode, asked.stdout, asked.stderr) == (
         105,
         "",
-        "Call failed: No such device or address\n",
+        "Call cib_query failed: No such device or address\n",
     )
 
 

@@ -18,7 +18,7 @@ from tests.lab.cluster_world import World, new_world
 
 _CLAIM = "//cluster_property_set[@id='hacli-claim-compute-1']"
 _OWNER = "//nvpair[@id='hacli-claim-compute-1-run' and @value='{}']"
-_NONE = "Call failed: No such device or address\n"
+_NONE = "Call cib_{} failed: No such device or address\n"
 
 
 def _claim(run: str) -> str:
@@ -47,7 +47,7 @@ def test_exactly_one_of_several_claims_is_created() -> None:
 
     read = world.run("cibadmin", "--query", "--xpath", _CLAIM)
     assert [answer.code for answer in answers] == [0, 108, 108]
-    assert answers[1].stderr == "Call failed: File exists\n"
+    assert answers[1].stderr == "Call cib_create failed: File exists\n"
     assert 'value="a"' in read.stdout
 
 
@@ -76,19 +76,25 @@ def test_replace_by_xpath_is_a_compare_and_swap() -> None:
 
     first, second = world.run(*swap), world.run(*swap)
 
-    assert (first.code, second.code, second.stderr) == (0, 105, _NONE)
+    assert (first.code, second.code, second.stderr) == (0, 105, _NONE.format("replace"))
     assert 'value="b"' in world.run("cibadmin", "--query", "--xpath", _CLAIM).stdout
 
 
-@pytest.mark.parametrize("verb", ["--modify", "--delete"])
-def test_modify_and_delete_by_xpath_say_nothing_about_a_match(verb: str) -> None:
-    """0 whether something matched or not: read back."""
+NOTHING_MATCHED = {
+    "--modify": Answer(code=105, stderr=_NONE.format("modify")),
+    "--delete": Answer(),
+}
+
+
+@pytest.mark.parametrize("verb", NOTHING_MATCHED)
+def test_modify_tells_that_nothing_matched_and_delete_does_not(verb: str) -> None:
+    """105 and 0; nothing is written by either."""
     world = new_world()
     before = world.run("cibadmin", "--query", "-o", "configuration").stdout
 
     answer = world.run("cibadmin", verb, "--xpath", _OWNER.format("a"), "-X", _owner("b"))
 
-    assert answer == Answer()
+    assert answer == NOTHING_MATCHED[verb]
     assert world.run("cibadmin", "--query", "-o", "configuration").stdout == before
 
 
@@ -99,7 +105,8 @@ def test_a_deleted_claim_is_gone() -> None:
 
     world.run("cibadmin", "--delete", "--xpath", _CLAIM)
 
-    assert world.run("cibadmin", "--query", "--xpath", _CLAIM) == Answer(code=105, stderr=_NONE)
+    asked = world.run("cibadmin", "--query", "--xpath", _CLAIM)
+    assert asked == Answer(code=105, stderr=_NONE.format("query"))
 
 
 @pytest.mark.parametrize("text", ["<bad", '<bogus id="x"/>', "<cluster_property_set/>"])
