@@ -1,0 +1,70 @@
+"""A site whose fence devices reboot: the host comes back at once, its guests do not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.scene import Scene
+from tests.system.stack.bmc import Mode
+from tests.system.stack.plan import FenceAction
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(autouse=True)
+def reboots(scene: Scene) -> Iterator[None]:
+    """Pacemaker reboots what it loses."""
+    cluster = scene.facts.cluster
+    cluster.set_fence_action(FenceAction.REBOOT)
+    try:
+        yield
+    finally:
+        cluster.set_fence_action(FenceAction.OFF)
+
+
+def test_a_reboot_is_turned_into_off_before_the_node_rejoins(scene: Scene) -> None:
+    """A reboot proves that the old guests died, not that none will start again: OFF is ordered
+    and read, and the host stays off while evacuations from it are open.
+    """
+    host = scene.take()
+    servers = scene.boot(host, volumes=3)
+    scene.keep_from_rejoining(host)
+    scene.lose(host)
+
+    ended = scene.recover(host)
+
+    assert ended.code == 0, ended
+    assert scene.machine(host).powered is False
+    scene.came_back(servers, ended, source=host)
+    scene.tell(ended)
+
+
+def test_a_node_that_has_rejoined_is_not_evacuated(scene: Scene) -> None:
+    """Its servers are still its own: Nova calls them ACTIVE, and no guest of them runs."""
+    host = scene.take()
+    servers = scene.boot(host, volumes=2)
+    scene.lose(host)
+    scene.wait(lambda: scene.facts.is_healthy(host), f"{host} has rejoined")
+
+    refused = scene.recover(host)
+
+    assert refused.code == 4, refused
+    moved = {r["instance_uuid"] for r in scene.api.evacuations(scene.plan.nova_name(host))}
+    assert moved.isdisjoint(servers)
+    assert scene.machine(host).powered, "a repaired host is not fenced again (L7)"
+    assert scene.running(servers) == dict.fromkeys(servers, ())
+
+
+def test_a_bmc_that_fails_after_the_reboot_ends_in_a_refusal(scene: Scene) -> None:
+    """Pacemaker's fence event alone, of a reboot, is no evidence: the host may run again."""
+    host = scene.take()
+    servers = scene.boot(host, volumes=2)
+    scene.keep_from_rejoining(host)
+    scene.lose(host)
+    scene.bmc(host, Mode.UNREACHABLE)
+
+    refused = scene.recover(host)
+
+    assert refused.code == 5, refused
+    moved = {r["instance_uuid"] for r in scene.api.evacuations(scene.plan.nova_name(host))}
+    assert moved.isdisjoint(servers)

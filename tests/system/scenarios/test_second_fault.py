@@ -1,0 +1,127 @@
+"""Something else breaks while a recovery runs."""
+
+import signal
+
+import pytest
+
+from tests.system.scene import Scene
+from tests.system.stack import cloud, hypervisors
+from tests.system.stack.node import Node
+from tests.system.stack.plan import CLOUD_NODE
+
+pytestmark = pytest.mark.full
+
+SERVERS = 8
+SPAWN_S = 3.0
+
+
+@pytest.mark.parametrize("service", ["nova-api", "rabbitmq", "mariadb"])
+def test_a_service_of_the_cloud_that_restarts_in_the_middle_is_outlasted(
+    scene: Scene, service: str
+) -> None:
+    """Requests on the way are of uncertain fate: each is looked for, none is asked twice.
+
+    What is left at the end is named, and the same command again ends it.
+    """
+    host, servers = _dead_host(scene)
+    with scene.hacli.begin("recover", host, "--yes", "-o", "jsonl") as running:
+        running.when(_some_accepted)
+        _restart(scene, service)
+        first = running.end()
+    ended = first if first.code == 0 else scene.recover(host)
+
+    assert first.code in (0, 3, 6), first
+    assert ended.code == 0, ended
+    scene.each_runs_once_elsewhere(servers, source=host)
+    scene.asked_once(servers)
+
+
+def test_the_second_of_two_recoveries_refuses(scene: Scene) -> None:
+    """Law L9: one at a time, and the second one names the first (exit 9)."""
+    host, servers = _dead_host(scene)
+    with scene.hacli.begin("recover", host, "--yes", "-o", "jsonl") as first:
+        first.when(lambda told: '"run_started"' in told)
+        second = scene.recover(host)
+        ended = first.end()
+
+    assert second.code == 9, second
+    assert ended.code == 0, ended
+    scene.came_back(servers, ended, source=host)
+
+
+def test_a_host_that_is_switched_on_in_the_middle_stops_further_requests(scene: Scene) -> None:
+    """Law L3: a sign of life stops new requests. Those that Nova has accepted are followed; a
+    re-run fences again and brings the rest back.
+    """
+    host, servers = _dead_host(scene)
+    with scene.hacli.begin("recover", host, "--yes", "-o", "jsonl") as running:
+        running.when(_some_accepted)
+        scene.machine(host).power_on()
+        first = running.end()
+    ended = first if first.code == 0 else scene.recover(host)
+
+    assert ended.code == 0, (first, ended)
+    scene.each_runs_once_elsewhere(servers, source=host)
+    scene.asked_once(servers)
+
+
+def test_a_host_that_returns_afterwards_runs_none_of_its_old_guests(scene: Scene) -> None:
+    """Switched on by hand after the recovery: the gate keeps nova-compute off until ``enable``."""
+    host, servers = _dead_host(scene)
+    ended = scene.recover(host)
+    assert ended.code == 0, ended
+
+    scene.machine(host).power_on()
+    enabled = scene.hacli("enable", host, "-o", "jsonl")
+
+    assert enabled.code == 0, enabled
+    scene.came_back(servers, ended, source=host)
+    again = scene.recover(host)
+    assert again.code == 4, again
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        '"run_started"',
+        '"step": "fence"',
+        '"evidence"',
+        '"step": "force-down"',
+        '"intent"',
+        '"verified"',
+    ],
+)
+def test_a_recovery_killed_at_a_moment_is_finished_by_the_same_command(
+    scene: Scene, moment: str
+) -> None:
+    """Law L8: SIGKILL, and the same command again; each server is asked for once."""
+    host, servers = _dead_host(scene)
+    with scene.hacli.begin("recover", host, "--yes", "-o", "jsonl") as running:
+        running.when(lambda told: moment in told)
+        running.kill()
+
+    ended = scene.until_complete(host)
+
+    assert ended.code == 0, ended
+    scene.each_runs_once_elsewhere(servers, source=host)
+    scene.asked_once(servers)
+
+
+def _dead_host(scene: Scene) -> tuple[str, tuple[str, ...]]:
+    """A fenced host with servers whose guests take some seconds to start elsewhere."""
+    host = scene.take()
+    servers = scene.boot(host, volumes=SERVERS)
+    hypervisors.tell(scene.plan, spawn_s=SPAWN_S)
+    scene.lose(host)
+    return host, servers
+
+
+def _some_accepted(told: str) -> bool:
+    return told.count('"accepted"') >= 2
+
+
+def _restart(scene: Scene, service: str) -> None:
+    node = Node(plan=scene.plan, name=CLOUD_NODE)
+    node.signal(service, signal.SIGKILL)
+    scene.wait(lambda: not node.is_alive(service), f"{service} is gone")
+    cloud.start_service(node, service)
