@@ -134,9 +134,9 @@ class Scene:
 
     def recover(self, host: str, *words: str) -> Ended:
         """``hacli recover``, told as events; its steps are noted."""
-        self.mark("recover began")
+        self.times["recover"] = time.monotonic() - self.began
         ended = self.hacli("recover", host, "--yes", "-o", "jsonl", *words)
-        self.mark("recover ended")
+        self.times["recovered"] = time.monotonic() - self.began
         return ended
 
     def tell(self, ended: Ended) -> None:
