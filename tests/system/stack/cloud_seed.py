@@ -6,6 +6,7 @@ written them, so that no start finds services or servers of an earlier one.
 
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -86,12 +87,14 @@ def _create_databases(node: Node) -> None:
 
 
 def _run(node: Node, *argv: str) -> None:
-    """Run inside the node; the output of all such commands is in one log."""
+    """Run inside the node; output and duration of all such commands are in one log."""
+    began = time.monotonic()
     done = node.run(*argv, timeout_s=SYNC_LIMIT_S, check=False)
+    took_s = time.monotonic() - began
     log = node.folder / "log" / "manage.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        file.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+        file.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}({took_s:.1f} s)\n")
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 

@@ -40,7 +40,7 @@ def ensure(plan: Plan) -> None:
 
 
 def _environment(plan: Plan, release: Release) -> Path:
-    return plan.cache / f"python-{release.value}"
+    return plan.cache.resolve() / f"python-{release.value}"  # also where it is a link to another
 
 
 def _ensure_environment(plan: Plan, release: Release) -> None:
@@ -56,7 +56,7 @@ def _ensure_environment(plan: Plan, release: Release) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     subprocess.run(
         [
-            *(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"),
+            *(str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--no-deps"),
             *("--cache-dir", str(plan.cache / "pip")),
             *("--requirement", str(PIN_FOLDER / f"requirements-{release.value}.txt")),
         ],

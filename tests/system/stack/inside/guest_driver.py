@@ -32,7 +32,7 @@ from oslo_config import cfg  # type: ignore[import-not-found]
 
 TRUTH = Path(os.environ["TRUTH"])
 EVERY = "*"
-DEED_LIMIT_S = 5.0  # for a process to appear or to vanish
+DEED_LIMIT_S = 5.0  # for a process to appear, to vanish or to stop
 
 # since Nova 27 a node has an identity, which the plain fake driver makes anew at each start
 Base = getattr(fake, "FakeDriverWithoutFakeNodes", fake.FakeDriver)
@@ -117,22 +117,31 @@ class Guest:
                 subprocess.run(
                     words, check=True, cwd="/", stdin=nowhere, stdout=nowhere, stderr=nowhere
                 )
-                self._wait_until(runs=True)
+                self._wait_for(power_state.RUNNING)
 
     def stop(self) -> None:
         """Run no more."""
-        self.signal(signal.SIGKILL)
-        self._wait_until(runs=False)
+        self._signal(signal.SIGKILL)
+        self._wait_for(power_state.SHUTDOWN)
 
-    def signal(self, number: signal.Signals) -> None:
-        """To every process of the guest."""
+    def pause(self) -> None:
+        """Stand still."""
+        self._signal(signal.SIGSTOP)
+        self._wait_for(power_state.PAUSED)
+
+    def unpause(self) -> None:
+        """Go on."""
+        self._signal(signal.SIGCONT)
+        self._wait_for(power_state.RUNNING)
+
+    def _signal(self, number: signal.Signals) -> None:
         for pid, _ in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _wait_until(self, *, runs: bool) -> None:
+    def _wait_for(self, power: int) -> None:
         deadline = time.monotonic() + DEED_LIMIT_S
-        while self.runs is not runs and time.monotonic() < deadline:
+        while self.power != power and time.monotonic() < deadline:
             Event().wait(0.01)
 
 
@@ -214,12 +223,12 @@ class GuestDriver(Base):  # type: ignore[misc, valid-type]
 
     def pause(self, instance: Instance) -> None:
         """Stop the process."""
-        Guest(instance.uuid).signal(signal.SIGSTOP)
+        Guest(instance.uuid).pause()
         self._record("pause", instance.uuid)
 
     def unpause(self, instance: Instance) -> None:
         """Let the process go on."""
-        Guest(instance.uuid).signal(signal.SIGCONT)
+        Guest(instance.uuid).unpause()
         self._record("unpause", instance.uuid)
 
     def suspend(self, context: object, instance: Instance) -> None:
