@@ -1,5 +1,6 @@
 """The compute hosts between two scenarios: who is well, and how the others are made well again."""
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -58,6 +59,12 @@ class Fleet:
         for host in hosts:
             self._mending[host] = self._pool.submit(self._mend, host)
 
+    def clear(self, *, but: Collection[str]) -> None:
+        """Delete all servers but those on some hosts, which ``mend`` deletes."""
+        dead = {self.plan.nova_name(host) for host in but}
+        servers = self.api.servers()
+        self.api.delete_servers(s["id"] for s in servers if s["OS-EXT-SRV-ATTR:host"] not in dead)
+
     def wait(self) -> None:
         """Return when all hosts are well. Raises as ``take``."""
         while self._mending:
@@ -103,6 +110,8 @@ class Fleet:
         )
         self.api.wait_for_heartbeat(service, after=before)
         self._tidy_cloud(machine, service)
+        # a delete before that would have waited for the dead host
+        self.api.delete_servers(server["id"] for server in self.api.servers(service))
 
     def _is_started(self, machine: Machine) -> bool:
         machine.power_on()  # the cluster may have fenced it once more meanwhile
