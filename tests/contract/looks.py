@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hacli.domain.cluster import ClusterNode, FenceEvent, Role
 from hacli.domain.evidence import (
+    HEARTBEAT_STILL_S,
     Doubt,
     FenceEvidence,
     HeartbeatReading,
@@ -173,14 +174,19 @@ class _Watch:
         return PowerReading(state=state, asked_at=asked_at, answered_at=self._site.now)
 
     def _ask_nova(self) -> HeartbeatReading:
-        """Where the API sends no Date we watch by our own clock, from the first answer on."""
+        """Where the API sends no Date we watch by our own clock, from the first answer on.
+
+        What Nova itself calls down, and nobody forced down, has been silent for a minute.
+        """
         asked_at = self._site.now
         answer = self._site.compute.read_services()
         found = answer.of(self._site.nova_host(self._host))
         assert found is not None
         assert found.updated_at is not None
         if self._zero is None:
-            self._zero = (found.updated_at.astimezone(UTC), asked_at)
+            aged = not found.up and not found.forced_down
+            lead = timedelta(seconds=HEARTBEAT_STILL_S if aged else 0.0)
+            self._zero = (found.updated_at.astimezone(UTC) + lead, asked_at)
         began, at = self._zero
         date = answer.date or began + timedelta(seconds=asked_at - at)
         return HeartbeatReading(at=asked_at, updated_at=found.updated_at, date=date, writes=0)

@@ -4,7 +4,7 @@ import pytest
 
 from hacli.domain.power import PowerState
 from hacli.errors import NotPermitted, Unreachable
-from tests.contract.looks import is_whole
+from tests.contract.looks import RETURNED_WITHIN_S, is_whole, node
 from tests.contract.site import BmcMode, PressPower, Site, Standing, TurnBmc
 
 POWER_S = 30.0
@@ -98,18 +98,23 @@ class TestBmc:
         assert switch.read_state() is PowerState.OFF
 
     def test_on_boots_the_host(self, site: Site) -> None:
-        """Reads ON at once; the node is whole again when Pacemaker has dealt with it."""
+        """It reads ON at once."""
         switch = site.switch(site.hosts[3])
 
         switch.power_on()
+
         site.until(lambda: switch.read_state() is PowerState.ON, within_s=POWER_S)
 
-        site.until(lambda: _is_back(site), within_s=180.0)
-
-
-def _is_back(site: Site) -> bool:
-    """Pacemaker may fence the host that vanished behind its back: it is switched on again."""
-    host = site.hosts[3]
-    if site.switch(host).read_state() is PowerState.OFF:
+    def test_pacemaker_fences_a_host_that_was_switched_off_behind_its_back(
+        self, site: Site
+    ) -> None:
+        """However well it has booted meanwhile; switched on again it rejoins."""
+        host = site.hosts[3]
+        site.until(lambda: bool(node(site, host).node_fenced), within_s=90.0)
+        fenced = site.switch(host).read_state()
         site.do(PressPower(host))
-    return is_whole(site, host)
+
+        site.until(lambda: is_whole(site, host), within_s=RETURNED_WITHIN_S)
+
+        assert fenced is PowerState.OFF
+        assert node(site, host).node_fenced == 0

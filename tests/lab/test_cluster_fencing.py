@@ -166,6 +166,28 @@ def test_a_host_fenced_by_off_stays_off_and_its_connection_reads_online() -> Non
     assert [event.action for event in world.cluster.fencer.events] == ["reboot"]
 
 
+def test_a_pending_start_reads_started_after_the_reconnect_interval() -> None:
+    """Recorded three times over: 10 s Starting, 48 s Started, 11 s Stopped; the host is dead."""
+    world = new_world()
+    world.crash("compute-1")
+    world.until(lambda: bool(world.cluster.nodes["compute-1"].node_fenced))
+    seen: list[tuple[str | None, str | None]] = []
+
+    for _ in range(200):
+        world.pass_time(1)
+        monitor = world.monitor()
+        connection = monitor.find("resources/resource[@id='compute-1']")
+        node = monitor.find("nodes/node[@name='compute-1']")
+        assert connection is not None
+        assert node is not None
+        shown = (connection.get("role"), node.get("online"))
+        if shown not in seen[-1:]:
+            seen.append(shown)
+
+    cycle = [("Stopped", "false"), ("Starting", "true"), ("Started", "true")]
+    assert seen[:7] == [*cycle, *cycle, cycle[0]]
+
+
 def test_a_host_that_is_off_is_fenced_off_again_in_an_instant() -> None:
     """The agent finds it off and orders nothing; event and node_fenced are new all the same."""
     world = new_world()

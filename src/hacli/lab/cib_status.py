@@ -119,7 +119,9 @@ def _operations(parent: ET.Element, cluster: Cluster, where: str) -> None:
         last = history.last
         node = cluster.nodes.get(resource)
         if node is not None and node.role is Role.STARTING:
-            last = Operation(task="start", at=node.lost_at, call=-1, rc=193, status="pending")
+            last = Operation(
+                task="start", at=node.starting_since, call=-1, rc=193, status="pending"
+            )
         if last is not None:
             _operation(shown, resource, last, f"{resource}_last_0", where)
         if history.monitor is not None:

@@ -90,6 +90,7 @@ class RemoteNode:
     connected_at: float = 0.0
     silent_since: float | None = None
     lost_at: float = 0.0
+    starting_since: float = 0.0
     epoch: int = 0  # goes up whenever what is under way on the node no longer counts
     unclean: bool = False
     fence_failures: int = 0
@@ -110,6 +111,19 @@ class RemoteNode:
     def online(self) -> bool:
         """crm_mon's ``online``: true also while the connection is only being started."""
         return self.connected or self.role is Role.STARTING
+
+    def shown_role(self, now: float, *, reconnect_s: float) -> Role:
+        """The connection's role as crm_mon (2.1.5) works it out from the history of operations.
+
+        A start that has been pending for ``reconnect_interval`` is passed over like an expired
+        failure, and the last successful monitor is believed: a dead node's connection then reads
+        Started (lib/pengine/unpack.c ``check_operation_expiry``; recorded).
+        """
+        was_connected = self.node_fenced is not None
+        pending_s = now - self.starting_since
+        if self.role is Role.STARTING and was_connected and pending_s >= reconnect_s:
+            return Role.STARTED
+        return self.role
 
     def service_before(self, name: str) -> Service | None:
         """What must be started before this service."""

@@ -111,6 +111,7 @@ class Connections:
         if not wanted or not self._cluster.manages(node):
             return
         node.role = Role.STARTING
+        node.starting_since = self._timeline.now
         node.failed = False
         node.epoch += 1
         self._cluster.operations.clear_failure(node.controller, node.name)

@@ -149,11 +149,12 @@ def _running_on(cluster: Cluster, controller: str) -> int:
 
 def _resources(parent: ET.Element, cluster: Cluster) -> None:
     managed = not cluster.maintenance_mode
+    now, reconnect_s = cluster.timeline.now, cluster.settings.reconnect_s
     for node in by_name(cluster.nodes.values()):
         _Resource(
             id=node.name,
             agent="ocf:pacemaker:remote",
-            role=node.role,
+            role=node.shown_role(now, reconnect_s=reconnect_s),
             node=_controller(cluster, node.controller),
             failed=node.failed,
             managed=managed and cluster.cib.managed(node.name),
