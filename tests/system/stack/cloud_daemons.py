@@ -75,6 +75,7 @@ def _foundations(site: Site) -> tuple[Daemon, ...]:
             argv=(RABBITMQ,),
             env={
                 "HOME": str(rabbit),
+                "ERL_CRASH_DUMP": f"{rabbit}/erl_crash.dump",
                 "RABBITMQ_NODENAME": "rabbit@localhost",
                 "RABBITMQ_MNESIA_BASE": f"{rabbit}/mnesia",
                 "RABBITMQ_LOG_BASE": f"{rabbit}/log",
