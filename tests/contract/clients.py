@@ -14,8 +14,8 @@ from hacli.domain.power import IPMI_PORT, Bmc
 from hacli.wiring import BMC_LIMIT_S
 
 REGION = "RegionOne"
-NO_TARGET_STATE = "2.94"
-"""The newest microversion that leaves an evacuated server running."""
+ZED = "2.93"
+"""The newest microversion of the oldest Nova here; it leaves an evacuated server running."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def act(cloud: Cloud, server: str, action: Mapping[str, object]) -> int:
         f"/servers/{server}/action",
         json=dict(action),
         endpoint_filter={"service_type": "compute", "interface": cloud.interface},
-        headers={"OpenStack-API-Version": f"compute {NO_TARGET_STATE}"},
+        headers={"OpenStack-API-Version": f"compute {ZED}"},
         raise_exc=False,
     )
     return int(answer.status_code)

@@ -31,7 +31,7 @@ from hacli.lab.seed import Population, host_names
 from hacli.lab.tool import Answer
 from hacli.ports import Cluster, Compute, PowerSwitch
 from tests.contract.clients import (
-    NO_TARGET_STATE,
+    ZED,
     Login,
     act,
     bmc_of,
@@ -54,6 +54,7 @@ from tests.contract.site import (
     PressPower,
     PullPlug,
     Ran,
+    ShareDisks,
     SpawnFails,
     SpawnTakes,
     Standing,
@@ -192,6 +193,11 @@ class LabSite(ABC):
             region.apply(commands.FailSpawns(host=host, on=host in deed.hosts))
 
     @_do.register
+    def _(self, deed: ShareDisks, region: Region) -> None:
+        for host in self.hosts:
+            region.apply(commands.ShareStorage(host=host, shared=True))
+
+    @_do.register
     def _(self, deed: Fence, region: Region) -> None:
         action = RebootAction.OFF if deed.by is FencesBy.OFF else RebootAction.REBOOT
         for device in region.cluster.cib.devices():
@@ -236,7 +242,7 @@ class VirtualSite(LabSite):
         request = Request(
             method="POST",
             path=f"/v2.1/servers/{server}/action",
-            headers={"openstack-api-version": f"compute {NO_TARGET_STATE}"},
+            headers={"openstack-api-version": f"compute {ZED}"},
             body=dict(action),
             caller=Caller(project=ADMIN_PROJECT, user=ADMIN_USER, roles=("admin",)),
         )

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from json import loads
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.contract.site import (
     PressPower,
     PullPlug,
     Ran,
+    ShareDisks,
     SpawnFails,
     SpawnTakes,
     Standing,
@@ -64,6 +66,15 @@ _MODES = {
     BmcMode.LIAR: Mode.LIAR,
     BmcMode.DENIED: Mode.WRONG_PASSWORD,
 }
+
+
+@dataclass(frozen=True)
+class _Orders:
+    """What all hypervisors were told; each ``tell`` says everything anew."""
+
+    spawn_s: float = 0.0
+    shared: bool = False
+    fails_on: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -100,8 +111,7 @@ class RealSite:
         self._api = CloudApi(stack.plan)
         self._helper = IpmiHelper(limit=4)
         self._controller = stack.cluster.controllers[0]
-        self._spawn_s = 0.0
-        self._spawn_fails: tuple[str, ...] = ()
+        self._orders = _Orders()
         self._booted: set[str] = set()
         self._cloud = open_cloud(
             Login(
@@ -227,12 +237,17 @@ class RealSite:
 
     @_do.register
     def _(self, deed: SpawnTakes) -> None:
-        self._spawn_s = deed.seconds
+        self._orders = replace(self._orders, spawn_s=deed.seconds)
         self._tell()
 
     @_do.register
     def _(self, deed: SpawnFails) -> None:
-        self._spawn_fails = tuple(map(self.nova_host, deed.hosts))
+        self._orders = replace(self._orders, fails_on=tuple(map(self.nova_host, deed.hosts)))
+        self._tell()
+
+    @_do.register
+    def _(self, deed: ShareDisks) -> None:
+        self._orders = replace(self._orders, shared=True)
         self._tell()
 
     @_do.register
@@ -240,9 +255,13 @@ class RealSite:
         self._stack.cluster.set_fence_action(FenceAction(deed.by.value))
 
     def _tell(self) -> None:
-        fails = (hypervisors.EVERY,) if self._spawn_fails else ()
+        orders = self._orders
         hypervisors.tell(
-            self._plan, spawn_s=self._spawn_s, fail_spawn=fails, fail_on=self._spawn_fails
+            self._plan,
+            spawn_s=orders.spawn_s,
+            shared=orders.shared,
+            fail_spawn=(hypervisors.EVERY,) if orders.fails_on else (),
+            fail_on=orders.fails_on,
         )
 
     def tool(self, *argv: str) -> Ran:
@@ -279,7 +298,7 @@ class RealSite:
 
     def mend(self) -> None:
         """Make everything healthy again, whatever a story has left, and delete its servers."""
-        self._spawn_s, self._spawn_fails = 0.0, ()
+        self._orders = _Orders()
         self._tell()
         self.do(Fence(FencesBy(self._plan.fence.value)))
 

@@ -132,6 +132,11 @@ class SpawnFails:
 
 
 @dataclass(frozen=True)
+class ShareDisks:
+    """From now on servers are made with their disks on a storage that all hosts share."""
+
+
+@dataclass(frozen=True)
 class Fence:
     """Pacemaker's fence devices are told what to do."""
 
@@ -150,6 +155,7 @@ Deed = (
     | KillCompute
     | SpawnTakes
     | SpawnFails
+    | ShareDisks
     | Fence
 )
 

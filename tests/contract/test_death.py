@@ -232,6 +232,16 @@ class TestDeathOfAHost:
         assert (newest.action, newest.request_id) == ("evacuate", outcome.request_id)
         assert newest.message is None
 
+    def test_a_resize_that_waits_for_confirmation_is_an_unfinished_move(
+        self, site: Site, story: Story
+    ) -> None:
+        """It counts to its destination; the source of the move lives."""
+        moves = site.compute.read_moves(site.nova_host(story.host))
+
+        (move,) = [move for move in moves if move.server == story.servers["verify resize"]]
+        assert (move.type, move.raw_status) == ("migration", "finished")
+        assert move.destination == site.nova_host(story.host) != move.source
+
     @pytest.mark.parametrize("kind", EVACUABLE)
     def test_nova_evacuates_what_is_active_stopped_or_in_error(
         self, site: Site, story: Story, kind: str

@@ -22,9 +22,11 @@ from tests.contract.looks import (
     service,
 )
 from tests.contract.site import (
+    Disk,
     FailStop,
     MendStop,
     PressPower,
+    ShareDisks,
     Site,
     SpawnFails,
     SpawnTakes,
@@ -46,6 +48,8 @@ class Story:
     broken: str  # its spawn fails
     twice: str  # asked for twice, 1.5 s apart
     at_once: str  # asked for twice at once
+    shared: str  # its disk is on storage that all hosts share
+    disk: str | None
     proof: FenceEvidence | None = None
 
     @property
@@ -57,10 +61,12 @@ class Story:
 
 @pytest.fixture(scope="class")
 def story(site: Site) -> Story:
-    """Four servers on volumes."""
+    """Four servers on volumes, one on shared storage."""
     host = site.hosts[1]
+    site.do(ShareDisks())
+    (shared,) = site.boot(host, Standing.ACTIVE, disk=Disk.IMAGE)
     nowhere, broken, twice, at_once = site.boot(host, *[Standing.ACTIVE] * 4)
-    return Story(host, nowhere, broken, twice, at_once)
+    return Story(host, nowhere, broken, twice, at_once, shared, disk=site.disk(shared, host))
 
 
 class TestFailingEvacuations:
@@ -152,16 +158,25 @@ class TestFailingEvacuations:
         assert site.running(story.broken) == ()
 
     def test_after_a_failed_spawn_another_evacuation_works(self, site: Site, story: Story) -> None:
-        """Once the hypervisors do."""
+        """Once the hypervisors do; to the very host that it is sent to."""
         site.do(SpawnFails(()))
 
-        _evacuate_to_the_end(site, story, story.broken)
+        _evacuate_to_the_end(site, story, story.broken, target=site.hosts[0])
 
-        assert len(site.running(story.broken)) == 1
+        assert site.running(story.broken) == (site.hosts[0],)
         assert [record.status for record in records(site, story.host, story.broken)] == [
             MigrationStatus.DONE,
             MigrationStatus.FAILED,
         ]
+
+    def test_a_disk_on_shared_storage_survives(self, site: Site, story: Story) -> None:
+        """Nova finds out by itself; the API says nothing of it before or after."""
+        _evacuate_to_the_end(site, story, story.shared)
+
+        (now,) = site.running(story.shared)
+        assert now != story.host
+        assert story.disk is not None
+        assert site.disk(story.shared, now) == story.disk
 
     def test_a_second_request_is_accepted_while_the_first_runs(
         self, site: Site, story: Story
@@ -221,8 +236,11 @@ def _newest(site: Site, story: Story, wanted: str) -> Migration:
     return records(site, story.host, wanted)[0]
 
 
-def _evacuate_to_the_end(site: Site, story: Story, wanted: str) -> None:
-    assert isinstance(evacuate(site, wanted, story.evidence), Accepted)
+def _evacuate_to_the_end(
+    site: Site, story: Story, wanted: str, *, target: str | None = None
+) -> None:
+    nova = None if target is None else site.nova_host(target)
+    assert isinstance(evacuate(site, wanted, story.evidence, target=nova), Accepted)
     site.until(
         lambda: _newest(site, story, wanted).status is MigrationStatus.DONE,
         within_s=ENDED_WITHIN_S,

@@ -1,5 +1,7 @@
 """How Pacemaker's tools end, and what hacli's adapter makes of it."""
 
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from hacli.domain.cluster import Role
@@ -59,10 +61,15 @@ class TestExitCodes:
         assert site.tool("cibadmin", "--query", "--xpath", self.XPATH.format("r-3")).code == 105
 
     def test_fencing_an_unknown_node_finds_no_device(self, site: Site) -> None:
-        """At once, and nothing is fenced."""
+        """At once, and nothing is fenced; the history keeps it as a failure by nobody."""
         result = site.cluster.fence_off("compute-99", timeout_s=10.0)
 
+        monitor = site.tool("crm_mon", "--one-shot", "--output-as=xml").out
+        event = ET.fromstring(monitor).find("fence_history/fence_event[@target='compute-99']")  # noqa: S314 - the site's own
         assert result.answer is FenceAnswer.NO_DEVICE
+        assert event is not None
+        assert (event.get("action"), event.get("status")) == ("off", "failed")
+        assert event.get("delegate") is None
 
     def test_clearing_an_attribute_of_an_unknown_node_is_an_error(self, site: Site) -> None:
         """A typing error does not read as done."""

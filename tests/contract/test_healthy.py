@@ -90,7 +90,7 @@ class TestHealthyView:
         caller = site.compute.read_caller()
 
         assert (caller.admin, caller.why_not) == (True, None)
-        assert caller.write_version == "2.94"
+        assert (2, 53) <= tuple(map(int, caller.write_version.split("."))) < (2, 95)
 
     def test_every_host_is_a_hypervisor_with_its_capacity(self, site: Site) -> None:
         """Joined to the service by Nova's name of the host."""

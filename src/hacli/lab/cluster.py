@@ -131,15 +131,30 @@ class Cluster:
 
         The fencer does not ask for quorum: only the controller does.
         """
+        client = self.fencer.next_client(client)
         if not self.cib.devices_for(target):
+            self._refuse_fence(target, action, client=client)
             return None
         return self.fencer.order(
             target,
             action,
-            client=self.fencer.next_client(client),
+            client=client,
             origin=self.controllers[0],
             timeout_s=timeout_s,
             reboot_action=self._reboot_action(target),
+        )
+
+    def _refuse_fence(self, target: str, action: str, *, client: str) -> None:
+        """An order that no device can carry out is a failed one of the history, by nobody."""
+        self.fencer.record(
+            FenceEvent(
+                action=action,
+                target=target,
+                client=client,
+                origin=self.controllers[0],
+                status=FenceStatus.FAILED,
+                completed=self.timeline.now,
+            )
         )
 
     def confirm_off(self, target: str) -> None:

@@ -128,7 +128,13 @@ class Connections:
         node.role = Role.STOPPED
         node.failed = True
         node.lost_at = self._timeline.now
-        failure = Operation(task="start", at=self._timeline.now, rc=1, status="Timed Out")
+        failure = Operation(
+            task="start",
+            at=node.starting_since,
+            rc=1,
+            status="Timed Out",
+            exit_reason="No route to host without enough time to retry",
+        )
         self._cluster.operations.failed(node.controller, node.name, failure)
         self.plan(node)
 
