@@ -5,9 +5,9 @@ import shutil
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 
 from tests.system.stack import cloud_config as config
 from tests.system.stack import cloud_data, cloud_seed, network
@@ -25,7 +25,6 @@ APIS = ("keystone", "placement", "glance", "nova-api", "cinder-api")
 WORKERS = ("nova-conductor", "nova-scheduler", "cinder-scheduler", "cinder-volume")
 COMMON_ENVIRONMENT: Mapping[str, str] = {"no_proxy": "*", "PYTHONWARNINGS": "ignore"}
 
-Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +44,8 @@ def start(plan: Plan, node: Node) -> None:
     """
     site = Site(plan)
     _write_files(site)
-    _in_cloud_network(plan, lambda: _start_all(site, node))
+    with _in_cloud_network(plan):
+        _start_all(site, node)
 
 
 def stop_service(node: Node, name: str) -> None:
@@ -58,7 +58,8 @@ def start_service(node: Node, name: str) -> None:
     site = Site(node.plan)
     daemon = daemons(site)[name]
     _start_one(node, daemon)
-    _in_cloud_network(node.plan, lambda: _wait_for(site, node, [daemon]))
+    with _in_cloud_network(node.plan):
+        _wait_for(site, node, [daemon])
 
 
 def wait_until_connected(node: Node, hosts: Iterable[str]) -> None:
@@ -114,11 +115,9 @@ def _start_one(node: Node, daemon: Daemon) -> None:
     node.start(daemon.name, *daemon.argv, env={**COMMON_ENVIRONMENT, **daemon.env})
 
 
-def _in_cloud_network(plan: Plan, work: Callable[[], Result]) -> Result:
-    """Do ``work`` in a thread that is in the cloud's network; so are the threads it starts."""
-    namespace = plan.namespace(CLOUD_NODE)
-    with ThreadPoolExecutor(1, initializer=network.join, initargs=(namespace,)) as pool:
-        return pool.submit(work).result()
+def _in_cloud_network(plan: Plan) -> AbstractContextManager[None]:
+    """What the block asks, and the threads that it starts, is asked in the cloud's network."""
+    return network.joined(plan.namespace(CLOUD_NODE))
 
 
 def _wait_for(site: Site, node: Node, wanted: Iterable[Daemon]) -> None:
@@ -129,15 +128,18 @@ def _wait_for(site: Site, node: Node, wanted: Iterable[Daemon]) -> None:
         TimedOut: One does not answer.
     """
     for daemon in wanted:
-        wait_until(
-            lambda daemon=daemon: _answers(site, daemon) or _check_alive(node, daemon),  # type: ignore[misc]
-            f"{daemon.name} answers",
-            within_s=READY_LIMIT_S,
-        )
+        ready = partial(_is_ready, site, node, daemon)
+        wait_until(ready, f"{daemon.name} answers", within_s=READY_LIMIT_S)
 
 
-def _check_alive(node: Node, daemon: Daemon) -> bool:
-    """Always False.
+def _is_ready(site: Site, node: Node, daemon: Daemon) -> bool:
+    """Whether it lives and answers. Raises as ``_check_alive``."""
+    _check_alive(node, daemon)
+    return _answers(site, daemon)
+
+
+def _check_alive(node: Node, daemon: Daemon) -> None:
+    """Raise the end of its log when it does not.
 
     Raises:
         CloudFailed: The service has ended.
@@ -146,7 +148,6 @@ def _check_alive(node: Node, daemon: Daemon) -> bool:
         log = node.folder / "log" / f"{daemon.name}.log"
         tail = log.read_text(errors="replace")[-LOG_TAIL:] if log.exists() else "(no log)"
         raise CloudFailed(f"{daemon.name} ended:\n{tail}")
-    return False
 
 
 def _answers(site: Site, daemon: Daemon) -> bool:

@@ -120,15 +120,8 @@ def _nova_api(site: Site, programs: Path, file: tuple[str, ...]) -> Daemon:
     """A WSGI module since 2025; before, a server of its own."""
     if site.plan.release is Release.NEWEST:
         env = {"OS_NOVA_CONFIG_DIR": _etc(site, "nova")}
-        return _wsgi(
-            site,
-            *("nova-api",),
-            api="nova",
-            module="nova.wsgi.osapi_compute",
-            processes=2,
-            threads=16,
-            env=env,
-        )
+        module = "nova.wsgi.osapi_compute"
+        return _wsgi(site, "nova-api", api="nova", module=module, processes=2, threads=16, env=env)
     argv = (f"{programs}/nova-api-os-compute", *file)
     return Daemon(name="nova-api", argv=argv, port=API_PORTS["nova"], path="/")
 

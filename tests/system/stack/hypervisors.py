@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.system.stack.files import write_whole
 from tests.system.stack.plan import Plan
 
 EVERY = "*"
@@ -60,9 +61,7 @@ def tell(
         "fail_on": list(fail_on),
     }
     plan.truth.mkdir(parents=True, exist_ok=True)
-    new = plan.truth / "driver.json.new"
-    new.write_text(json.dumps(orders))
-    new.replace(plan.truth / "driver.json")
+    write_whole(plan.truth / "driver.json", json.dumps(orders))
 
 
 def ledger(plan: Plan) -> tuple[Deed, ...]:
