@@ -310,9 +310,8 @@ class RealSite:
             return whole and all(self._mend_service(host) for host in self.hosts)
 
         self.until(mended, within_s=MENDED_WITHIN_S)
-        if self._booted:
-            self._api.delete_servers(self._booted)
-            self._booted.clear()
+        self._api.delete_servers(self._booted)
+        self._booted.clear()
 
     def _mend_host(self, host: str) -> None:
         machine = self._stack.machine(host)
@@ -337,5 +336,6 @@ class RealSite:
         return found.up and found.enabled
 
     def close(self) -> None:
-        """End the helper."""
+        """Delete the last story's servers and end the helper."""
+        self._api.delete_servers(self._booted)
         self._helper.close()

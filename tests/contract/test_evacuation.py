@@ -109,7 +109,7 @@ class TestFailingEvacuations:
     def test_without_a_valid_host_the_server_ends_in_error_where_it_was(
         self, site: Site, story: Story
     ) -> None:
-        """200 all the same; the record ends in ``error`` without a destination."""
+        """200 all the same; the record ends in ``error`` without a destination, then the server."""
         target = site.hosts[0]
         site.compute.disable(service(site, target), reason="contract", timeout_s=10.0)
         nova = site.nova_host(target)
@@ -119,9 +119,11 @@ class TestFailingEvacuations:
             lambda: _newest(site, story, story.nowhere).status is MigrationStatus.ERROR,
             within_s=ENDED_WITHIN_S,
         )
+        site.until(lambda: server(site, story.nowhere).vm_state == "error", within_s=10.0)
 
         found = server(site, story.nowhere)
         assert isinstance(outcome, Accepted)
+        assert _newest(site, story, story.nowhere).destination == nova
         assert (found.vm_state, found.task_state) == ("error", None)
         assert found.host == site.nova_host(story.host)
         assert "No valid host was found" in (found.fault or "")
@@ -141,7 +143,9 @@ class TestFailingEvacuations:
     def test_a_spawn_that_fails_leaves_an_error_and_a_record_with_its_destination(
         self, site: Site, story: Story
     ) -> None:
-        """``failed``, not ``error``: the copy may be there. The fault has the exception's text."""
+        """``failed``, not ``error``: the copy may be there. The record ends first, then the server;
+        the fault has the exception's text.
+        """
         site.do(SpawnFails(tuple(host for host in site.hosts if host != story.host)))
 
         evacuate(site, story.broken, story.evidence)
@@ -149,6 +153,7 @@ class TestFailingEvacuations:
             lambda: _newest(site, story, story.broken).status is MigrationStatus.FAILED,
             within_s=ENDED_WITHIN_S,
         )
+        site.until(lambda: server(site, story.broken).vm_state == "error", within_s=10.0)
 
         found = server(site, story.broken)
         assert _newest(site, story, story.broken).destination is not None

@@ -78,21 +78,33 @@ class Evacuations:
     def _schedule(
         self, order: EvacuationOrder, migration: Migration | None, event: ActionEvent
     ) -> None:
-        server, now = order.server, self._tables.now
         try:
             dest = self._destination(order)
         except NoValidHost as error:
-            server.vm_state, server.task_state = VmState.ERROR, None
-            self._tables.touch(server)
-            self._tables.set_fault(server, str(error))
-            if migration:
-                self._tables.set_status(migration, MigrationStatus.ERROR)
-            order.action.end(event, now=now, error=str(error))
+            self._find_none(order, migration, event, str(error))
             return
-        self._tables.allocate(server, dest)
-        order.action.end(event, now=now)
+        self._tables.allocate(order.server, dest)
+        order.action.end(event, now=self._tables.now)
         rebuild = Rebuild(self._hypervisors, order, migration=migration, dest=dest)
         self._computes.cast(dest, rebuild.begin)
+
+    def _find_none(
+        self, order: EvacuationOrder, migration: Migration | None, event: ActionEvent, why: str
+    ) -> None:
+        """The record ends, and a moment later the server is in ERROR.
+
+        Source: nova/conductor/manager.py ``rebuild_instance``.
+        """
+        if migration:
+            self._tables.set_status(migration, MigrationStatus.ERROR)
+
+        def error_out() -> None:
+            order.server.vm_state, order.server.task_state = VmState.ERROR, None
+            self._tables.touch(order.server)
+            self._tables.set_fault(order.server, why)
+            order.action.end(event, now=self._tables.now, error=why)
+
+        self._tables.timeline.after(self._tables.settings.finish_seconds, error_out)
 
     def _destination(self, order: EvacuationOrder) -> str:
         if order.force and order.asked:

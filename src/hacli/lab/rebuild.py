@@ -258,7 +258,19 @@ class Rebuild:
             )
 
     def _fail(self, error: _Failed) -> None:
-        """The server ends in ERROR where it was; a guest that was started stays started.
+        """The record fails, and a moment later the server; a guest that was started stays started.
+
+        Source: nova/compute/manager.py ``rebuild_instance``: ``_set_migration_status`` comes
+        inside of ``_error_out_instance_on_exception``.
+        """
+        if self._server.host != self._dest:
+            self._tables.deallocate(self._server.id, self._dest)
+        if self._migration:
+            self._tables.set_status(self._migration, MigrationStatus.FAILED)
+        self._then(self._tables.settings.finish_seconds, lambda: self._error_out(error))
+
+    def _error_out(self, error: _Failed) -> None:
+        """The server is in ERROR where it was.
 
         After a lost race the task is left as this rebuild wanted it, which is why a server can
         stay ERROR and ``rebuilding``; after any other failure it is cleared.
@@ -268,9 +280,5 @@ class Rebuild:
             self._server.task_state = None
         self._tables.touch(self._server)
         self._tables.set_fault(self._server, str(error))
-        if self._server.host != self._dest:
-            self._tables.deallocate(self._server.id, self._dest)
-        if self._migration:
-            self._tables.set_status(self._migration, MigrationStatus.FAILED)
         if self._event:
             self._order.action.end(self._event, now=self._tables.now, error=str(error))
