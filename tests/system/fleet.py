@@ -54,6 +54,12 @@ class Fleet:
                 self._last = ""
             self._wait_for_one()
 
+    def begin(self) -> None:
+        """Clean up after whoever was here before and could not."""
+        broken = [host for host in self.plan.host_names if not self._is_well(host)]
+        self.mend(*broken)
+        self.clear(but=broken)
+
     def mend(self, *hosts: str) -> None:
         """Begin to make hosts well again."""
         for host in hosts:
@@ -81,6 +87,14 @@ class Fleet:
                 mending.result()
         hosts = [host for host in self.plan.host_names if host not in self._mending]
         return sorted(hosts, key=lambda host: host == self._last)
+
+    def _is_well(self, host: str) -> bool:
+        service = self.api.services()[self.plan.nova_name(host)]
+        return (
+            Bmc(self.plan, host).mode[0] is Mode.NORMAL
+            and self.facts.is_healthy(host)
+            and (service["state"], service["status"]) == ("up", "enabled")
+        )
 
     def _wait_for_one(self) -> None:
         if self._mending:
@@ -122,7 +136,8 @@ class Fleet:
         for name in ATTRIBUTES:
             words = ("crm_attribute", "--node", host, "--name", name, "--delete")
             controller.run(*words, "--lifetime", "forever", check=False)
-        controller.run("crm_resource", "--cleanup", "--node", host, check=False)
+        # everywhere: its fence device runs, and failed, on a controller
+        controller.run("crm_resource", "--cleanup", check=False)
 
     def _tidy_cloud(self, machine: Machine, service: str) -> None:
         """Nova's records of it: no evacuation left, not forced down, enabled."""

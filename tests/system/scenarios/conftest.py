@@ -43,6 +43,7 @@ def fleet(stack: Stack) -> Iterator[Fleet]:
     network.join(stack.plan.namespace(stack.plan.controller_names[0]))
     fleet = Fleet(stack.plan, ClusterFacts(stack.cluster), CloudApi(stack.plan))
     try:
+        fleet.begin()
         yield fleet
         fleet.wait()
     finally:
