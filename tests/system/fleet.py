@@ -39,19 +39,17 @@ class Fleet:
         )
 
     def take(self, *, others: int = 2, wanted: str | None = None) -> str:
-        """A well host to break, another one than last time, while ``others`` more are well.
+        """A well host to break, if it can be another one than last time; ``others`` are well, too.
 
         Raises:
             TimedOut: A host did not become well again.
         """
         while True:
             well = self._well()
-            free = [host for host in well if wanted in (None, host) and host != self._last]
+            free = [host for host in well if wanted in (None, host)]
             if free and len(well) > others:
                 self._last = free[0]
                 return free[0]
-            if not self._mending:
-                self._last = ""
             self._wait_for_one()
 
     def begin(self) -> None:
@@ -81,12 +79,14 @@ class Fleet:
         self._pool.shutdown()
 
     def _well(self) -> list[str]:
+        """The hosts that are well, last the one that was taken last; others begin to be mended."""
         for host, mending in tuple(self._mending.items()):
             if mending.done():
                 del self._mending[host]
                 mending.result()
-        hosts = [host for host in self.plan.host_names if host not in self._mending]
-        return sorted(hosts, key=lambda host: host == self._last)
+        idle = [host for host in self.plan.host_names if host not in self._mending]
+        self.mend(*(host for host in idle if not self._is_well(host)))
+        return sorted(set(idle) - self._mending.keys(), key=lambda host: (host == self._last, host))
 
     def _is_well(self, host: str) -> bool:
         service = self.api.services()[self.plan.nova_name(host)]
@@ -111,9 +111,9 @@ class Fleet:
                 machine.service(service, operation, Outcome.OK)
         with suppress(NotRunning):
             machine.unhang()
-        if machine.powered and not machine.node.running:
-            machine.power_off()
         self._tidy_cluster(host)
+        if not machine.node.running or not self.facts.is_healthy(host):
+            self._fence(machine)
         service = self.plan.nova_name(host)
         before = self.api.services()[service]["updated_at"]
         wait_until(
@@ -126,6 +126,16 @@ class Fleet:
         self._tidy_cloud(machine, service)
         # a delete before that would have waited for the dead host
         self.api.delete_servers(server["id"] for server in self.api.servers(service))
+
+    def _fence(self, machine: Machine) -> None:
+        """Let the cluster be done with the outage; it might fence a host that has returned."""
+        machine.power_off()
+        wait_until(
+            lambda: self.facts.fenced_at(machine.host),
+            f"{machine.host} is fenced",
+            within_s=MENDED_WITHIN_S,
+            every_s=1.0,
+        )
 
     def _is_started(self, machine: Machine) -> bool:
         machine.power_on()  # the cluster may have fenced it once more meanwhile
