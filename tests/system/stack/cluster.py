@@ -24,6 +24,10 @@ PACEMAKER_ENVIRONMENT = {
 CLUSTER_USER, CLUSTER_GROUP = "hacluster", "haclient"
 
 
+class NoAnswer(Exception):
+    """The cluster does not say how it is."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The cluster of a plan."""
@@ -80,19 +84,36 @@ class Cluster:
 
     def complaints(self) -> tuple[str, ...]:
         """Why the cluster, as its first running controller sees it, is not healthy."""
+        try:
+            return tuple(complaints_of(self.status(), self.plan))
+        except NoAnswer as error:
+            return (str(error),)
+
+    def being_fenced(self) -> frozenset[str]:
+        """The hosts that are being fenced now. Raises as ``status``.
+
+        A host that is powered on before its device has read OFF is fenced once more.
+        """
+        events = self.status().iterfind("fence_history/fence_event")
+        return frozenset(e.get("target", "") for e in events if e.get("status") == "pending")
+
+    def status(self) -> ET.Element:
+        """What ``crm_mon`` says on the first running controller.
+
+        Raises:
+            NoAnswer: Nothing; the text says why.
+        """
         controller = next((node for node in self.controllers if node.running), None)
         if controller is None:
-            return ("no controller runs",)
+            raise NoAnswer("no controller runs")
+        words = ("crm_mon", "--output-as=xml", "-1", "-r")
         try:
-            seen = controller.run(
-                *("crm_mon", "--output-as=xml", "-1", "-r"), timeout_s=ASK_LIMIT_S, check=False
-            )
+            seen = controller.run(*words, timeout_s=ASK_LIMIT_S, check=False)
         except subprocess.TimeoutExpired:
-            return (f"crm_mon has not answered within {ASK_LIMIT_S} s",)
+            raise NoAnswer(f"crm_mon has not answered within {ASK_LIMIT_S} s") from None
         if seen.returncode != 0:
-            return (f"crm_mon ended with {seen.returncode}",)
-        status = ET.fromstring(seen.stdout)  # noqa: S314  our own cluster's words
-        return tuple(complaints_of(status, self.plan))
+            raise NoAnswer(f"crm_mon ended with {seen.returncode}")
+        return ET.fromstring(seen.stdout)  # noqa: S314  our own cluster's words
 
     def set_fence_action(self, action: FenceAction) -> None:
         """What is ordered for a lost host from now on, of every device. Raises as ``Node.run``."""
