@@ -6,6 +6,7 @@ The test process works from inside controller-1's network; processes and files a
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
@@ -140,7 +141,7 @@ class RealSite:
         return ipmi_switch(self._helper)(bmc_of(self.cluster.read_view(), host, password=password))
 
     def boot(self, host: str, *standings: Standing, disk: Disk = Disk.VOLUME) -> tuple[str, ...]:
-        """All of one host in one request, then each kind to its standing."""
+        """All of one host in one request, then each kind to its standing, side by side."""
         moved = standings.count(Standing.VERIFY_RESIZE)
         elsewhere = next(name for name in self.hosts if name != host)
         here = list(self._boot(host, len(standings) - moved, disk))
@@ -151,8 +152,9 @@ class RealSite:
         kinds: dict[Standing, list[str]] = defaultdict(list)
         for wanted, server in zip(standings, servers, strict=True):
             kinds[wanted].append(server)
-        for wanted, of_kind in kinds.items():
-            self._bring(of_kind, wanted, host)
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            for job in [pool.submit(self._bring, *kind, host) for kind in kinds.items()]:
+                job.result()
         return servers
 
     def _boot(self, host: str, count: int, disk: Disk) -> tuple[str, ...]:
@@ -165,7 +167,7 @@ class RealSite:
         self._booted.update(servers)
         return servers
 
-    def _bring(self, servers: list[str], standing: Standing, host: str) -> None:
+    def _bring(self, standing: Standing, servers: list[str], host: str) -> None:
         if standing in _STATES:
             self._api.bring(servers, _STATES[standing])
         elif standing is Standing.LOCKED:
