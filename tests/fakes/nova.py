@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from enum import Enum
 from threading import local
 from urllib.parse import parse_qsl, urlsplit
@@ -80,6 +79,7 @@ class Line:
     token_roles: tuple[str, ...] | None = None  # as the token says, where that differs
     faults: list[WireFault] = field(default_factory=list)
     hides: str | None = None  # a host whose servers no list shows
+    sends_date: bool = True  # as any web server before Nova does; a bare uwsgi does not
     carried: local = field(default_factory=local)  # the evidence of the call on this thread
 
     def fault(self, method: str, path: str) -> Wire | None:
@@ -198,7 +198,8 @@ class _Client:
         response = requests.Response()
         response.status_code = answer.status
         response.headers.update(answer.headers)
-        response.headers["Date"] = formatdate(self._line.region.timeline.now, usegmt=True)
+        if not self._line.sends_date:
+            del response.headers["Date"]
         return response
 
 

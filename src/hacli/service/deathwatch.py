@@ -239,10 +239,12 @@ class _ServicesRead:
 class _ApiClock:
     """The API's clock: its Date header, or one of our own where it sends none.
 
-    Our own starts at the first ``updated_at`` read, as if that heartbeat had come with the answer,
-    and runs by our monotonic clock: what it calls still for 15 s we have watched for 15 s. A
-    service that Nova itself calls down, and nobody forced down, was silent for longer than that
-    by Nova's clock (``service_down_time``, 60 s) already. The two are never mixed.
+    Our own is never ahead of Nova's, so that nothing seems still that is not. It starts at the
+    newest ``updated_at`` of all compute services in the first answer, which was in the past then,
+    and runs by our monotonic clock; where nobody else reports, what it calls still for 15 s we
+    have watched for 15 s. A service that Nova itself calls down, and nobody forced down, was
+    silent for longer than that by Nova's clock (``service_down_time``, 60 s) already. The two are
+    never mixed.
     """
 
     def __init__(self) -> None:
@@ -258,7 +260,8 @@ class _ApiClock:
         if self._start is None:
             silent = not service.up and not service.forced_down
             lead = timedelta(seconds=HEARTBEAT_STILL_S if silent else 0.0)
-            self._start = (service.updated_at + lead, read.answered_at)
+            newest = max(s.updated_at for s in read.services.services if s.updated_at is not None)
+            self._start = (max(newest, service.updated_at + lead), read.answered_at)
         began, at = self._start
         return began + timedelta(seconds=max(0.0, read.asked_at - at))
 
