@@ -165,15 +165,22 @@ class NovaServer:
         return Nova(self.cloud, read_limit_s=read_limit_s, write_limit_s=write_limit_s)
 
 
-def in_pages(records: list[dict[str, object]], key: str, *, id_key: str = "id") -> Answerer:
-    """Nova's paging: at most ``limit`` records after ``marker``, never more than 1000."""
+def in_pages(
+    records: list[dict[str, object]], key: str, *, id_key: str = "id", most: int = 1000
+) -> Answerer:
+    """Nova's paging: at most ``limit`` records after ``marker``, never more than ``most``.
+
+    A full page has a link to the next one, whether there is one or not.
+    """
 
     def answer(request: Request) -> Reply:
         ids = [record[id_key] for record in records]
         marker = request.query.get("marker")
         start = ids.index(marker) + 1 if marker else 0
-        limit = min(int(request.query.get("limit", "1000")), 1000)
-        return Reply(body={key: records[start : start + limit]})
+        limit = min(int(request.query.get("limit", "1000")), most)
+        page = records[start : start + limit]
+        links = {f"{key}_links": [{"rel": "next", "href": "…"}]} if len(page) == limit else {}
+        return Reply(body={key: page, **links})
 
     return answer
 

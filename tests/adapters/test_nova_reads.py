@@ -220,8 +220,35 @@ def test_evacuations_are_asked_for_by_source_and_come_newest_first() -> None:
     assert [m.id for m in found] == list(range(1500, 0, -1))
     assert [request.query for request in nova.requests] == [
         {"source_compute": "compute-3", "migration_type": "evacuation", "limit": "1000", **marker}
-        for marker in ({}, {"marker": "uuid-501"}, {"marker": "uuid-1"})
+        for marker in ({}, {"marker": "uuid-501"})
     ]
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1200])
+def test_no_evacuation_is_missed_where_nova_gives_less_than_was_asked_for(count: int) -> None:
+    """``[api]max_limit`` may be lower than our page: the link to the next one tells."""
+    newest_first = [migration(n) for n in range(count, 0, -1)]
+    with NovaServer(answer=in_pages(newest_first, "migrations", id_key="uuid", most=300)) as nova:
+        found = nova.nova().read_evacuations("compute-3")
+
+    assert [m.id for m in found] == list(range(count, 0, -1))
+
+
+def test_a_full_page_without_a_link_is_not_taken_for_the_last() -> None:
+    """In doubt there is more: a record that is not seen could be asked for twice (L4)."""
+    newest_first = [migration(n) for n in range(1500, 0, -1)]
+    paged = in_pages(newest_first, "migrations", id_key="uuid")
+
+    def without_links(request: Request) -> Reply:
+        reply = paged(request)
+        assert isinstance(reply, Reply)
+        assert isinstance(reply.body, dict)
+        return Reply(body={"migrations": reply.body["migrations"]})
+
+    with NovaServer(answer=without_links) as nova:
+        found = nova.nova().read_evacuations("compute-3")
+
+    assert len(found) == 1500
 
 
 def test_below_2_59_evacuations_come_in_one_page_oldest_first() -> None:

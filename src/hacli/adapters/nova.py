@@ -172,7 +172,9 @@ class Nova:
         """Newest first; below 2.59 Nova sends all in one page, oldest first."""
         api = self._api()
         if api.read_version >= PAGED_MIGRATIONS:
-            records = api.read.pages("/os-migrations", "migrations", query, id_key="uuid")
+            records = api.read.pages(
+                "/os-migrations", "migrations", query, id_key="uuid", links_tell=True
+            )
         else:
             records = api.read.page("/os-migrations", "migrations", query)
         with api.endpoint.understood():

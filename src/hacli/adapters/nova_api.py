@@ -160,18 +160,34 @@ class Reader:
             return shapes.parse_list(answer.body, key)
 
     def pages(
-        self, path: str, key: str, query: Query | None = None, *, id_key: str = "id"
+        self,
+        path: str,
+        key: str,
+        query: Query | None = None,
+        *,
+        id_key: str = "id",
+        links_tell: bool = False,
     ) -> tuple[shapes.Json, ...]:
-        """All records, to the empty page: Nova drops rows after it has counted a page."""
+        """All records, to the empty page: Nova drops rows after it has counted a page.
+
+        Args:
+            links_tell: Of this list Nova drops none, so that a short page without a link to the
+                next one is the last (``_get_collection_links`` in nova/api/openstack/common.py).
+        """
         found: dict[str, shapes.Json] = {}
         asked = {**(query or {}), "limit": str(PAGE)}
-        while page := self.page(path, key, asked):
+        more = True
+        while more:
+            body = self.get(path, asked).body
             with self.endpoint.understood():
+                page = shapes.parse_list(body, key)
                 fresh = {shapes.parse_id(record, id_key): record for record in page}
-                if fresh.keys() <= found.keys():
+                if page and fresh.keys() <= found.keys():
                     raise shapes.ShapeError(f"the next page of {key} is the same again")
+                linked = shapes.links_on(body, key)
             found |= fresh
-            asked["marker"] = next(reversed(fresh))
+            more = bool(page) and (linked or not links_tell or len(page) >= PAGE)
+            asked["marker"] = next(reversed(found), "")
         return tuple(found.values())
 
 

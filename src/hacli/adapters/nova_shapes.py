@@ -249,6 +249,11 @@ def parse_list(body: object, key: str) -> tuple[Json, ...]:
     return tuple(_mapping(record, f"an entry of {key}") for record in records)
 
 
+def links_on(body: object, key: str) -> bool:
+    """Whether the list under ``key`` says where it goes on. Raises as ``parse_list``."""
+    return bool(_mapping(body, "the answer").get(f"{key}_links"))
+
+
 def parse_one(body: object, key: str) -> Json:
     """The object under ``key``. Raises as ``parse_list``."""
     return _mapping(_key(_mapping(body, "the answer"), key), key)
