@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tests.system.stack import cib
-from tests.system.stack.node import Boot, Node
+from tests.system.stack.node import INSIDE, Boot, Node, Overlays
 from tests.system.stack.plan import CHAIN, CLOUD_NODE, DOMAIN, FenceAction, Plan
 from tests.system.stack.waiting import TimedOut, wait_until
 
 ASK_LIMIT_S = 15
+FENCE_LIMIT_S = 150.0
 HEALTHY_LIMIT_S = 180.0
 PACEMAKER_ENVIRONMENT = {
     "PCMK_logfile": "/var/log/pacemaker/pacemaker.log",
     "PCMK_logfacility": "none",
     "PCMK_authkey_location": "/etc/pacemaker/authkey",
 }
+AGENT: Overlays = {"/usr/lib/ocf/resource.d": {"lab/service": str(INSIDE / "ocf_service")}}
+"""What runs a service, on top of the machine's agents; controllers ask it for its metadata."""
 CLUSTER_USER, CLUSTER_GROUP = "hacluster", "haclient"
 
 
@@ -50,6 +53,7 @@ class Cluster:
             daemons={"corosync": ("corosync", "-f"), "pacemakerd": ("pacemakerd", "-f")},
             ready={"corosync": ("corosync-cfgtool", "-s")},
             env=PACEMAKER_ENVIRONMENT,
+            overlays=AGENT,
         )
         own = {"corosync/corosync.conf": corosync_conf(self.plan)}
         for node in self.controllers:
@@ -97,18 +101,33 @@ class Cluster:
         events = self.status().iterfind("fence_history/fence_event")
         return frozenset(e.get("target", "") for e in events if e.get("status") == "pending")
 
+    def fence(self, host: str) -> None:
+        """Have the cluster fence a host now, and return when it has done with it.
+
+        Only then may it be powered on: Pacemaker may believe for up to 40 s in the connection to a
+        host that was fenced from outside, and fence it once more (2.1.5).
+
+        Raises:
+            CommandFailed: Its device could not.
+            TimedOut: The cluster does not take it for lost.
+        """
+        self._controller().run("stonith_admin", "--fence", host, timeout_s=FENCE_LIMIT_S)
+        wait_until(
+            lambda: self._is_done_with(host),
+            f"the cluster takes {host} for lost",
+            within_s=FENCE_LIMIT_S,
+            every_s=0.5,
+        )
+
     def status(self) -> ET.Element:
         """What ``crm_mon`` says on the first running controller.
 
         Raises:
             NoAnswer: Nothing; the text says why.
         """
-        controller = next((node for node in self.controllers if node.running), None)
-        if controller is None:
-            raise NoAnswer("no controller runs")
         words = ("crm_mon", "--output-as=xml", "-1", "-r")
         try:
-            seen = controller.run(*words, timeout_s=ASK_LIMIT_S, check=False)
+            seen = self._controller().run(*words, timeout_s=ASK_LIMIT_S, check=False)
         except subprocess.TimeoutExpired:
             raise NoAnswer(f"crm_mon has not answered within {ASK_LIMIT_S} s") from None
         if seen.returncode != 0:
@@ -117,12 +136,30 @@ class Cluster:
 
     def set_fence_action(self, action: FenceAction) -> None:
         """What is ordered for a lost host from now on, of every device. Raises as ``Node.run``."""
-        controller = self.controllers[0]
+        controller = self._controller()
         for host in self.plan.host_names:
             controller.run(
                 *("crm_resource", "--resource", cib.device_of(host)),
                 *("--set-parameter", "pcmk_reboot_action", "--parameter-value", action.value),
             )
+
+    def _controller(self) -> Node:
+        """The first that runs."""
+        running = next((node for node in self.controllers if node.running), None)
+        if running is None:
+            raise NoAnswer("no controller runs")
+        return running
+
+    def _is_done_with(self, host: str) -> bool:
+        """It is lost, fenced, and nothing more is intended against it."""
+        status = self.status()
+        node = status.find(f"nodes/node[@name='{host}']")
+        wanted = {"online": "false", "unclean": "false"}
+        return (
+            node is not None
+            and wanted.items() <= node.attrib.items()
+            and host not in self.being_fenced()
+        )
 
 
 def complaints_of(status: ET.Element, plan: Plan) -> Iterator[str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tests.system.stack import install_cluster
-from tests.system.stack.cluster import PACEMAKER_ENVIRONMENT, prepare_pacemaker
+from tests.system.stack.cluster import AGENT, PACEMAKER_ENVIRONMENT, prepare_pacemaker
 from tests.system.stack.files import write_whole
 from tests.system.stack.install_cloud import nova_venv
 from tests.system.stack.network import Net, Network
@@ -52,7 +52,7 @@ class Machine:
         idle = {service: str(INSIDE / "idle_agent") for service in CHAIN}
         overlays = {
             "/usr/sbin": {**idle, "nova-compute": str(INSIDE / "nova_compute")},
-            "/usr/lib/ocf/resource.d": {"lab/service": str(INSIDE / "ocf_service")},
+            **AGENT,
             str(virt): {"guest_driver.py": str(INSIDE / "guest_driver.py")},
         }
         remoted = str(install_cluster.pacemaker_remoted(self.plan))

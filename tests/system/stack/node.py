@@ -27,21 +27,24 @@ class NotRunning(Exception):
     """The node, or a daemon of it, is not running."""
 
 
+Overlays = Mapping[str, Mapping[str, str]]
+"""Files that a folder has in a node only, or that stand there in place of the machine's:
+folder -> (name -> file)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Boot:
     """What a node does when it boots.
 
     Args:
         boot_s: Between power-on and its network.
-        overlays: Files that a folder has in the node only, or that stand there in place of the
-            machine's: folder -> (name -> file).
         daemons: Programs started in this order, by name; each with the words to start it.
         env: Of the daemons, on top of the plain environment.
         ready: By daemon: a command that succeeds when the next daemon may start.
     """
 
     boot_s: float = 0.0
-    overlays: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    overlays: Overlays = field(default_factory=dict)
     daemons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
