@@ -246,18 +246,23 @@ class Cluster:
             self.connections.machine_changed(node, what)
 
     def _request_fences(self) -> None:
-        """Begin to fence what is unclean: one node after the other, unless told otherwise."""
+        """Begin to fence what is unclean, one node after the other or all of now together.
+
+        Nothing is begun while an earlier fencing of the controller's is under way: the transition
+        has to end first, also with ``concurrent-fencing`` (seen on a live 2.1.5).
+        """
         if not self.fencing_enabled:
             return
+        if any(order.client == CONTROLLER_CLIENT for order in self.fencer.orders):
+            return
         concurrent = self.cib.option("concurrent-fencing", "false") == "true"
-        busy = {order.target for order in self.fencer.orders if order.client == CONTROLLER_CLIENT}
-        for node in self.nodes.values():
-            if busy and not concurrent:
-                return
-            due = node.unclean and node.retry_fence_at <= self.timeline.now
-            if due and node.name not in busy and self.manages(node):
-                self._fence_unclean(node)
-                busy.add(node.name)
+        due = [
+            node
+            for node in self.nodes.values()
+            if node.unclean and node.retry_fence_at <= self.timeline.now and self.manages(node)
+        ]
+        for node in due if concurrent else due[:1]:
+            self._fence_unclean(node)
 
     def _fence_unclean(self, node: RemoteNode) -> None:
         if node.failed:
