@@ -1,11 +1,19 @@
-"""What the whole test run knows: on which worlds the contract is tried, its score, and how xdist
-spreads the tests.
+"""What the whole test run knows: on which worlds the contract is tried, its score, the real stack,
+and how xdist spreads the tests.
 """
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.contract.score import Score
+
+if TYPE_CHECKING:
+    from tests.system.stack.stack import Stack
 
 WORLDS = ("doors", "virtual", "real")
 
@@ -29,6 +37,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the score where the reports come together."""
     config.pluginmanager.register(Score(), "contract-score")
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> "Iterator[Stack]":
+    """One for the whole session: that of ``make system-up`` where it runs, and it is left running.
+
+    ``RELEASE`` in the environment says which Nova it has.
+    """
+    from tests.system.stack.plan import Plan, Release  # needs root and Debian
+    from tests.system.stack.session import stack_of
+
+    folder = Path(request.config.getoption("--stack")).resolve()
+    release = Release(os.environ.get("RELEASE", Release.NEWEST.value))
+    with stack_of(Plan(folder=folder, release=release)) as running:
+        assert running.plan.release is release, f"the stack in {folder} has another release"
+        yield running
 
 
 @pytest.hookimpl(optionalhook=True)

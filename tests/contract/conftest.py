@@ -12,6 +12,7 @@ from tests.contract.site import Site
 
 if TYPE_CHECKING:
     from tests.contract.real_site import RealSite
+    from tests.system.stack.stack import Stack
 
 REAL_CASE_S = 300
 """Longest time for one stage, with the waiting that leads to it."""
@@ -37,11 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def real_site(request: pytest.FixtureRequest) -> Iterator["RealSite"]:
-    """The real stack: the one that runs in the folder, or one for this session. Skipped never."""
-    from tests.contract.real_site import open_real_site  # needs root and Debian
+def real_site(stack: "Stack") -> Iterator["RealSite"]:
+    """The session's real stack. Skipped never."""
+    from tests.contract.real_site import open_real_site
 
-    with open_real_site(Path(request.config.getoption("--stack")).resolve()) as site:
+    with open_real_site(stack) as site:
         yield site
 
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from json import loads
-from pathlib import Path
 from threading import Event
 
 from hacli.adapters.ipmi import IpmiHelper
@@ -46,8 +45,7 @@ from tests.system.stack.api import CloudApi, ServerState
 from tests.system.stack.bmc import Mode
 from tests.system.stack.cloud_config import Site as Addresses
 from tests.system.stack.machine import Operation, Outcome
-from tests.system.stack.plan import CHAIN, OPERATOR, FenceAction, Plan
-from tests.system.stack.plan_file import NoStack, read_plan
+from tests.system.stack.plan import CHAIN, OPERATOR, FenceAction
 from tests.system.stack.stack import Stack
 
 LOOK_S = 0.3
@@ -79,28 +77,14 @@ class _Orders:
 
 
 @contextmanager
-def open_real_site(folder: Path) -> Iterator["RealSite"]:
-    """The stack that runs in ``folder``; where none does, one is brought up and taken down again.
-
-    Raises:
-        TimedOut: Something of it did not come up; the text says what.
-    """
-    try:
-        stack, ours = Stack(read_plan(folder)), False
-    except NoStack:
-        stack, ours = Stack(Plan(folder=folder)), True
-    try:
-        if ours:
-            stack.up()
-        with network.joined(stack.plan.namespace(stack.plan.controller_names[0])):
-            site = RealSite(stack)
-            try:
-                yield site
-            finally:
-                site.close()
-    finally:
-        if ours:
-            stack.down()
+def open_real_site(stack: Stack) -> Iterator["RealSite"]:
+    """A running stack, from inside its controller's network; what the stories left is deleted."""
+    with network.joined(stack.plan.namespace(stack.plan.controller_names[0])):
+        site = RealSite(stack)
+        try:
+            yield site
+        finally:
+            site.close()
 
 
 class RealSite:
