@@ -4,14 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO ?= scripts/demo
+# of Nova on the real stack: newest or zed
+RELEASE ?= newest
 # how the demo with a lying BMC must end: exit code 5 and this code in its last screen
 LIAR_ENDS_WITH ?= SIGN_OF_LIFE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-liar test system-up system-down check bench clean
+.PHONY: help venv demo demo-liar test system-up system-down system-test system-test-full system-bench check bench clean
 
 help:  ## Show the targets
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(READY)  ## Set up .venv, once for each change of pyproject.toml
 
@@ -39,6 +41,15 @@ system-up: $(READY)  ## Start the real stack (root, Debian 12); ARGS='--hosts 6 
 
 system-down: $(READY)  ## Stop it; nothing is left of it but its cache
 	$(BIN)/python -m tests.system.stack down $(ARGS)
+
+system-test: $(READY)  ## The contract and some outages on the real stack (root, Debian 12)
+	RELEASE=$(RELEASE) $(BIN)/pytest tests/contract tests/system/scenarios --site all -m 'not full' $(ARGS)
+
+system-test-full: $(READY)  ## All of it, for hours; RELEASE=zed takes that Nova
+	RELEASE=$(RELEASE) $(BIN)/pytest tests/contract tests/system --site all $(ARGS)
+
+system-bench: $(READY)  ## An evacuation on the real stack beside a bare script
+	$(BIN)/python -m tests.system.evacuation_bench $(ARGS)
 
 check: $(READY)  ## Lint, format, types, layers
 	$(BIN)/ruff check
