@@ -53,6 +53,12 @@ class Ended:
         return told
 
     @property
+    def failures(self) -> dict[str, str]:
+        """The code of each server that did not come back, by id."""
+        told = (event for event in self.events if event["event"] == "server")
+        return {str(e["id"]): str(e["code"]) for e in told if e["status"] == "failed"}
+
+    @property
     def phases(self) -> dict[str, float]:
         """Seconds of each step that did something."""
         return {

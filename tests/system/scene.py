@@ -168,15 +168,6 @@ class Scene:
         assert truth == {server: (host,) for server, host in nova.items()}
         assert source not in nova.values()
 
-    def until_complete(self, host: str, *, times: int = 3) -> Ended:
-        """``recover`` again and again, as its own messages advise; the last end."""
-        ended = self.recover(host)
-        for _ in range(times - 1):
-            if ended.code == 0:
-                break
-            ended = self.recover(host)
-        return ended
-
     def nova_requests(self) -> int:
         """How many requests Nova's API has answered so far, whoever asked."""
         log = self.plan.node_folder(CLOUD_NODE) / "log" / "nova-api.log"
