@@ -88,7 +88,7 @@ def test_an_interrupted_start_leaves_nothing(small: Plan, moment: str) -> None:
 
     up.send_signal(signal.SIGINT)
 
-    assert up.wait(timeout=120) == 130
+    assert up.wait(timeout=120) == 130, (small.folder / "up.log").read_text()
     assert traces_of(small) == ()
     assert mounts() == before
 

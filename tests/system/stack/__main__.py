@@ -147,7 +147,7 @@ def fencing(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.system.stack", description=__doc__)
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--folder", type=Path, default=CHECKOUT / ".system", help="work folder")
+    where.add_argument("--folder", type=_folder, default=CHECKOUT / ".system", help="work folder")
     where.add_argument("--name", default="s", help="distinguishes stacks that run side by side")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -187,6 +187,10 @@ def _run(words: tuple[str, ...]) -> int:
     """With nothing of this shell's environment but the terminal's name."""
     env = {**PLAIN_ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")}
     return subprocess.run(words, env=env, check=False).returncode
+
+
+def _folder(word: str) -> Path:
+    return Path(word).resolve()
 
 
 def _values(kind: type[Mode | Operation | Outcome | FenceAction | Release]) -> tuple[str, ...]:

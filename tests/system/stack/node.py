@@ -169,12 +169,19 @@ class Node:
             file = self.folder / "etc" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content.encode() if isinstance(content, str) else content)
+        visible = (
+            CHECKOUT,
+            sys.prefix,
+            sys.base_prefix,
+            self.plan.folder,
+            self.plan.cache.resolve(),
+        )
         words = {
             **asdict(boot),
             "name": self.name,
             "folder": str(self.folder),
             "writable": str(self.plan.folder),
-            "visible": sorted({str(CHECKOUT), sys.prefix, sys.base_prefix, str(self.plan.folder)}),
+            "visible": sorted({str(folder) for folder in visible}),
             "interface": Net.MANAGEMENT.interface,
             "environment": {**PLAIN_ENVIRONMENT, **boot.env},
         }
@@ -213,15 +220,17 @@ class Node:
         """Return when it has booted: its network is up and its daemons are started.
 
         Raises:
-            TimedOut: It has not within ``within_s``.
+            NotRunning: It has died meanwhile; the text has the end of its console.
+            TimedOut: It has not booted within ``within_s``.
         """
         console = self.folder / "console.log"
-        wait_until(
-            (self.folder / "ready").exists,
-            f"boot of {self.name}, see {console}",
-            within_s=within_s,
-            every_s=0.02,
-        )
+
+        def ready() -> bool:
+            if not self.running:
+                raise NotRunning(f"{self.name} died while it booted:\n{tail(console)}")
+            return (self.folder / "ready").exists()
+
+        wait_until(ready, f"boot of {self.name}, see {console}", within_s=within_s, every_s=0.02)
 
     def kill(self) -> None:
         """End every process of it at once, as a crash or the loss of power does.

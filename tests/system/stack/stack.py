@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,18 +150,29 @@ class Stack:
         """The cloud's services start beside the cluster: nova-compute waits for them by itself."""
         self.cloud.boot()
         self.cloud.wait_until_ready()
-        beside = ThreadPoolExecutor(max_workers=1)
-        services = beside.submit(cloud.start, self.plan, self.cloud)
-        beside.shutdown(wait=False)
-        for host in self.plan.host_names:
-            self.machine(host).power_on()
-        self.cluster.start()
-        self.cluster.wait_until_healthy()
-        log.info("the cluster is healthy")
-        services.result()
-        log.info("the cloud answers")
+        with self._starting_cloud() as services:
+            for host in self.plan.host_names:
+                self.machine(host).power_on()
+            self.cluster.start()
+            for host in self.plan.host_names:
+                self.node(host).wait_until_ready()
+            self.cluster.wait_until_healthy()
+            log.info("the cluster is healthy")
+            services.result()
+            log.info("the cloud answers")
         with network.joined(self.plan.namespace(self.plan.controller_names[0])):
             CloudApi(self.plan).wait_for_hosts(map(self.plan.nova_name, self.plan.host_names))
+
+    @contextmanager
+    def _starting_cloud(self) -> Iterator[Future[None]]:
+        """A thread does it, and has ended when the block has: none writes beside a ``down``."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            services = pool.submit(cloud.start, self.plan, self.cloud)
+            try:
+                yield services
+            except KeyboardInterrupt:
+                self._end_processes()  # what the thread waits for
+                raise
 
     def _end_processes(self) -> None:
         for record in self.plan.run.rglob("*.pid"):

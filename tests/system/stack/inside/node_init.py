@@ -9,6 +9,7 @@ BOOT.json is what ``node.Node.prepare`` has written.
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,7 +65,8 @@ def build_files(folder: Path, boot: Mapping[str, Any]) -> None:
         bind(disk / part, f"/var/{part}")
     for path, handle in visible.items():
         show_again(Path(path), handle)
-    NODE.symlink_to(folder)
+    NODE.mkdir()
+    bind(folder, NODE)  # not a link: Pacemaker's user may not be allowed to walk to the folder
     Path("/run/lock").mkdir()
     build_etc()
     bind(boot["writable"], boot["writable"])  # before what is laid over a part of it
@@ -106,7 +108,7 @@ def lay_over(place: str, files: Mapping[str, str]) -> None:
     top = Path(f"/run/overlay{place}")
     for name, file in files.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).symlink_to(file)
+        shutil.copy(file, top / name)
     mount("overlay", place, "overlay", 0, f"lowerdir={top}:{place}")
 
 
