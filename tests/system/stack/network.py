@@ -91,6 +91,7 @@ class Network:
             run(("ip", "netns", "delete", namespace.name))
         if self._we_mounted.exists() and not any(NAMESPACES.iterdir()):
             run(("umount", str(NAMESPACES)))
+            NAMESPACES.rmdir()
 
     @property
     def _we_mounted(self) -> Path:
