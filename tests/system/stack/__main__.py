@@ -73,8 +73,10 @@ def down(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """1 when something is not as it should be."""
-    return _write(lines_of_status(_running(options)))
+    """1 when the cluster is not healthy."""
+    stack = _running(options)
+    _write(lines_of_status(stack))
+    return 1 if stack.cluster.complaints() else 0
 
 
 def show_guests(options: argparse.Namespace) -> int:
@@ -201,9 +203,8 @@ def _running(options: argparse.Namespace) -> Stack:
     return Stack(read_plan(options.folder))
 
 
-def _write(lines: tuple[str, ...]) -> int:
+def _write(lines: tuple[str, ...]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return 0
 
 
 if __name__ == "__main__":

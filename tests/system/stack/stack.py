@@ -34,6 +34,8 @@ from tests.system.stack.processes import Process
 from tests.system.stack.waiting import TimedOut
 
 ROUNDS = 50
+RECORDS = ("bmc/*/ipmi_sim.pid", "nodes/*/init.pid", "nodes/*/daemons/*.pid")
+"""Of processes, in ``plan.run``; whatever else there is, is found by its network namespace."""
 log = logging.getLogger(__name__)
 
 
@@ -76,8 +78,11 @@ class Stack:
 
         Raises:
             Occupied: There is one already.
+            PermissionError: This is not root.
             TimedOut: Something did not come up; the text says what.
         """
+        if os.geteuid() != 0:
+            raise PermissionError("the stack needs root: it makes namespaces and mounts in them")
         with self._alone():
             if self.plan.run.exists():
                 raise Occupied(f"{self.plan.run} is there: a stack runs, or one was not taken down")
@@ -175,8 +180,9 @@ class Stack:
                 raise
 
     def _end_processes(self) -> None:
-        for record in self.plan.run.rglob("*.pid"):
-            processes.kill_recorded(record)
+        for kind in RECORDS:
+            for record in self.plan.run.glob(kind):
+                processes.kill_recorded(record)
         for _ in range(ROUNDS):  # one that ends may have started another
             left = self._processes()
             if not left:
