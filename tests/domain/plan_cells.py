@@ -297,14 +297,16 @@ def sizes(name: str, into: tuple[int, ...], *took: float, **start: int) -> Cell:
 
 
 WINDOW = [
-    sizes("W1", (4,), limit=16, destinations=10, per_destination=2),
+    sizes("W1", (16,), limit=16, destinations=10, per_destination=2),
     sizes("W1-limit", (3,), limit=3, destinations=10, per_destination=2),
     sizes("W1-destinations", (2,), limit=16, destinations=1, per_destination=2),
     sizes("W1-none", (1,), limit=16, destinations=0, per_destination=2),
-    sizes("W2", (4, 5, 6, 6), 10.0, 16.0, 9.0, limit=6, destinations=9, per_destination=2),
-    sizes("W3", (4, 5, 4, 4), 10.0, 16.005, 17.0, limit=9, destinations=9, per_destination=2),
-    sizes("W3-quickest", (4, 5, 6, 5), 10.0, 4.0, 7.25,
-          limit=9, destinations=9, per_destination=2),
+    sizes("W2", (6, 6, 5, 6, 6), 10.0, 17.0, 9.0, 9.0, limit=6, destinations=9, per_destination=2),
+    sizes("W3", (6, 6, 5, 4, 4), 10.0, 16.005, 17.0, 99.0,
+          limit=6, destinations=9, per_destination=2),
+    sizes("W3-not-yet", (6, 6, 6), 10.0, 16.0, limit=6, destinations=9, per_destination=2),
+    sizes("W3-quickest", (6, 6, 6, 5), 10.0, 4.0, 7.25,
+          limit=6, destinations=9, per_destination=2),
     sizes("W3-never-none", (1, 1, 1, 1), 10.0, 99.0, 99.0,
           limit=1, destinations=9, per_destination=2),
 ]  # fmt: skip

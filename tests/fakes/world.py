@@ -40,6 +40,8 @@ from tests.fakes.tasks import FakeTasks
 T = TypeVar("T")
 
 START = 1_795_326_368.0  # 2026-11-22 05:46:08 UTC
+FEW_AT_ONCE = Policy(window=4)
+"""So that a run lasts for more than one wave, and something can happen in its middle."""
 CONTEXT = Context(user="op", controller="controller-1", version="0", arguments=("recover",))
 
 
@@ -229,7 +231,7 @@ class Site:
             nova=nova,
             pacemaker=pacemaker,
             store=file,
-            policy=policy or Policy(),
+            policy=policy or FEW_AT_ONCE,
             typing_s=typing_s,
         )
 

@@ -3,6 +3,7 @@
 import pytest
 
 from hacli.domain.evacuation import End
+from hacli.domain.policy import Policy
 from hacli.errors import Failed, NotPermitted, Unavailable
 from hacli.lab.cloud_records import Capacity
 from hacli.lab.cloud_tables import CloudSettings
@@ -24,7 +25,7 @@ def test_1200_servers_of_one_host_are_all_verified(build: NewSite) -> None:
     site.lose("compute-1")
     began = len(site.log.calls)
 
-    result = site.operator().recover("compute-1")
+    result = site.operator(policy=Policy()).recover("compute-1")
 
     assert [end.end for end in result.evacuated.ends] == [End.VERIFIED] * 1200
     assert {end.server.id for end in result.evacuated.ends} == set(ids)
@@ -40,7 +41,7 @@ def test_a_hundred_servers_cost_three_requests_each_at_most(build: NewSite) -> N
     site.lose("compute-1")
     began = len(site.log.calls)
 
-    result = site.operator().recover("compute-1")
+    result = site.operator(policy=Policy()).recover("compute-1")
 
     assert result.complete
     requests = [call for call in site.log.calls[began:] if call.port == "nova"]
@@ -51,7 +52,7 @@ def test_who_is_not_an_administrator_is_told_so(site: Site) -> None:
     """Nova shows such a caller an empty or unfiltered list, which is never taken for the truth."""
     site.seed("compute-1", 3)
     site.lose("compute-1")
-    operator = site.operator()
+    operator = site.operator(policy=Policy())
     operator.nova.line.roles = ("member",)
 
     with pytest.raises(NotPermitted):
@@ -64,7 +65,7 @@ def test_a_policy_that_lets_others_read_makes_nobody_an_administrator(site: Site
     """Nova answers every question, the token has not the role: its lists are not believed."""
     site.seed("compute-1", 3)
     site.lose("compute-1")
-    operator = site.operator()
+    operator = site.operator(policy=Policy())
     operator.nova.line.token_roles = ("reader",)
 
     with pytest.raises(NotPermitted):
@@ -80,7 +81,7 @@ def test_a_cell_that_is_down_hides_no_servers(site: Site) -> None:
     site.region.apply(SetCell(host="compute-1", down=True))
 
     with pytest.raises(Unavailable) as failure:
-        site.operator().recover("compute-1")
+        site.operator(policy=Policy()).recover("compute-1")
 
     assert failure.value.code == "SERVICE_MISSING"
     assert site.log.writes() == ()
@@ -90,7 +91,7 @@ def test_a_cell_that_goes_down_after_the_fence_ends_the_run(site: Site) -> None:
     """No server is asked for by a list that may lack some; the same command goes on later."""
     site.seed("compute-1", 3)
     site.lose("compute-1")
-    operator = site.operator()
+    operator = site.operator(policy=Policy())
     operator.prepare("compute-1")
     site.after(2.5, lambda: site.region.apply(SetCell(host="compute-1", down=True)))
 
@@ -100,14 +101,14 @@ def test_a_cell_that_goes_down_after_the_fence_ends_the_run(site: Site) -> None:
     assert failure.value.code in ("SERVERS_UNSURE", "SERVICE_MISSING")
     assert site.log.evacuations() == ()
     site.region.apply(SetCell(host="compute-1", down=False))
-    assert site.operator().recover("compute-1").complete
+    assert site.operator(policy=Policy()).recover("compute-1").complete
 
 
 def test_an_empty_list_is_not_believed_against_the_hypervisor(site: Site) -> None:
     """The server list says none, the hypervisor says three: not "recovered, 0 servers"."""
     site.seed("compute-1", 3)
     site.lose("compute-1")
-    operator = site.operator()
+    operator = site.operator(policy=Policy())
     operator.nova.line.hides = "compute-1"
 
     with pytest.raises(Unavailable) as failure:
@@ -125,7 +126,7 @@ def test_one_failing_list_stops_the_run_before_anything_is_done(site: Site, path
     """Half a picture is no picture."""
     site.seed("compute-1", 3)
     site.lose("compute-1")
-    operator = site.operator()
+    operator = site.operator(policy=Policy())
     operator.nova.line.faults.append(WireFault(Wire.NOT_SENT, "GET", path))
 
     with pytest.raises(Unavailable):

@@ -565,14 +565,18 @@ def verify_server(run: ServerRun, server: Server | None, source: str) -> Move:
     return Ended(end=End.VERIFIED, text=f"{server.status} on {server.host}{unsure}")
 
 
+LEAST_OPEN = 4
+"""So many evacuations may always be open; a slow wave ends sooner than one after the other."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """How many evacuations may be open at once: starts at 4 and follows what Nova can bear.
+    """How many evacuations may be open at once: as many as allowed, or what Nova can bear.
 
-    It grows by one with each arrival while arrivals stay about as quick as the quickest seen, and
-    shrinks, never below its beginning, when they take half as long again: on a busy Nova more at
-    once is slower (``lab-openstack.md`` 5), on slow hypervisors it is faster. One slow wave is as
-    many slow arrivals as there were requests, so without that floor it would end at one.
+    It shrinks by one with each arrival that takes half as long again as the quickest seen, never
+    below 4, and grows again with those that are about as quick: on a busy Nova more at once is
+    slower, on slow hypervisors it is faster (docs/performance.md). One slow wave is as many slow
+    arrivals as there were requests, so without that floor it would end at one.
     """
 
     size: int
@@ -584,8 +588,7 @@ class Window:
     def start(cls, *, limit: int, destinations: int, per_destination: int) -> "Window":
         """A window for this many destinations."""
         most = max(1, min(limit, destinations * per_destination))
-        first = min(4, most)
-        return cls(size=first, limit=most, least=first)
+        return cls(size=most, limit=most, least=min(LEAST_OPEN, most))
 
     def after_arrival(self, took_s: float) -> "Window":
         """The window after one server took this long from request to arrival."""

@@ -29,10 +29,10 @@ class Policy:
     evidence_max_age_s: float = 10.0
     silence_limit_s: float = 60.0
     early_disable_limit_s: float = 5.0
-    window: int = 16
-    per_destination: int = 2
+    window: int = 32
+    per_destination: int = 10  # as many builds as Nova lets a host do at once by default
     retries: int = 1
-    poll_s: float = 2.0
+    poll_s: float = 1.0
     look_s: float = 180.0  # how long to look for a trace of an uncertain request
     settle_s: float = 600.0  # how old an untraced intent must be before it may be asked again
     stuck_s: float = 600.0

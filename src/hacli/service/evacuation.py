@@ -52,6 +52,8 @@ LOOK_IDLE_EVERY_S = 15.0
 """And when all have been sent: a host that returns now is told to the operator."""
 VERIFY_EVERY_S = 1.0
 TRACE_EVERY_S = 15.0
+ASKS_AT_ONCE = 4
+"""Requests on the way to Nova's API; more only wait for each other there (docs/performance.md)."""
 NAMES_SHOWN = 10
 UNSENT_AGAIN_S = 2.0
 """A request that was not sent is tried again after 2, 4, 8 … s: an API restarts in a minute."""
@@ -306,7 +308,12 @@ class Evacuation:
                 self._verify(run)
             elif isinstance(move, Look):
                 self._look(key)
-            elif isinstance(move, Ask) and busy < self._window.size and self._may_ask(run):
+            elif (
+                isinstance(move, Ask)
+                and busy < self._window.size
+                and len(self._asking) < ASKS_AT_ONCE
+                and self._may_ask(run)
+            ):
                 busy += 1
                 self._ask(run, move.target)
 
