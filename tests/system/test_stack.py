@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,18 @@ def test_a_second_stack_runs_beside_the_first_and_leaves_nothing(stack: Stack, s
     assert traces_of(small) == ()
     assert mounts() == before
     assert stack.complete
+
+
+def test_a_name_that_another_stack_has_is_refused(stack: Stack, small: Plan) -> None:
+    """Namespaces have the stack's name: who took it from a running one would end that one."""
+    same = Stack(replace(small, name=stack.plan.name))
+
+    with pytest.raises(Occupied):
+        same.up()
+    same.down()
+
+    assert stack.complete
+    stack.cluster.wait_until_healthy()
 
 
 def test_down_where_nothing_is_does_nothing(small: Plan) -> None:

@@ -16,7 +16,7 @@ from tests.system.stack.machine import Operation, Outcome
 from tests.system.stack.node import CHECKOUT
 from tests.system.stack.operator_files import CLOUD_NAME
 from tests.system.stack.plan import CHAIN, FenceAction, Plan, Release
-from tests.system.stack.plan_file import NoStack, read_plan
+from tests.system.stack.plan_file import read_plan
 from tests.system.stack.processes import PLAIN_ENVIRONMENT
 from tests.system.stack.stack import Stack
 from tests.system.stack.status import lines_of_guests, lines_of_status
@@ -64,11 +64,7 @@ def up(options: argparse.Namespace) -> int:
 
 def down(options: argparse.Namespace) -> int:
     """Whatever there is."""
-    try:
-        plan = read_plan(options.folder)
-    except NoStack:
-        plan = Plan(folder=options.folder, name=options.name)
-    Stack(plan).down()
+    Stack(Plan(folder=options.folder)).down()
     return 0
 
 
@@ -150,7 +146,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.system.stack", description=__doc__)
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--folder", type=_folder, default=CHECKOUT / ".system", help="work folder")
-    where.add_argument("--name", default="s", help="distinguishes stacks that run side by side")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Command, *arguments: str) -> argparse.ArgumentParser:
@@ -161,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     starting = command("up", up)
+    starting.add_argument("--name", default="s", help="another for each stack on the machine")
     starting.add_argument("--hosts", type=int, default=4)
     starting.add_argument("--controllers", type=int, default=1)
     starting.add_argument("--release", choices=_values(Release), default=Release.NEWEST.value)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 
+from tests.system.stack.files import write_whole
 from tests.system.stack.plan import FenceAction, Plan, Release
 
 
@@ -15,7 +16,7 @@ class NoStack(Exception):
 def write_plan(plan: Plan) -> None:
     """Keep it in ``plan.run``."""
     words = {name: _word(value) for name, value in asdict(plan).items()}
-    _file(plan.folder).write_text(json.dumps(words, indent=1))
+    write_whole(_file(plan.folder), json.dumps(words, indent=1))
 
 
 def read_plan(folder: Path) -> Plan:

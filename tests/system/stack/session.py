@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.system.stack.plan import Plan
 from tests.system.stack.plan_file import NoStack, read_plan
@@ -19,17 +20,22 @@ def stack_of(plan: Plan) -> Iterator[Stack]:
         Occupied: Somebody is bringing one up or down there.
         TimedOut: Something of it did not come up; the text says what.
     """
-    try:
-        stack = Stack(read_plan(plan.folder))
-    except NoStack:
-        stack = Stack(plan)
-    if stack.complete:
-        yield stack
+    running = _running_in(plan.folder)
+    if running is not None:
+        yield running
         return
-    stack.down()
     ours = Stack(plan)
+    ours.down()
     try:
         ours.up()
         yield ours
     finally:
         ours.down()
+
+
+def _running_in(folder: Path) -> Stack | None:
+    try:
+        stack = Stack(read_plan(folder))
+    except NoStack:
+        return None
+    return stack if stack.complete else None

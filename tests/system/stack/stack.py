@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from tests.system.stack.machine import Machine
 from tests.system.stack.network import Net, Network
 from tests.system.stack.node import Boot, Node
 from tests.system.stack.plan import CLOUD_NODE, Plan
-from tests.system.stack.plan_file import write_plan
+from tests.system.stack.plan_file import NoStack, read_plan, write_plan
 from tests.system.stack.processes import Process
 from tests.system.stack.waiting import TimedOut
 
@@ -84,8 +84,7 @@ class Stack:
         if os.geteuid() != 0:
             raise PermissionError("the stack needs root: it makes namespaces and mounts in them")
         with self._alone():
-            if self.plan.run.exists():
-                raise Occupied(f"{self.plan.run} is there: a stack runs, or one was not taken down")
+            self._check_place()
             log.info("installing what is missing")
             install_cluster.ensure(self.plan)
             install_cloud.ensure(self.plan)
@@ -97,13 +96,17 @@ class Stack:
     def down(self) -> None:
         """End everything and remove what it wrote; the cache stays. Nothing when nothing is there.
 
+        What counts is the plan that was started: without one nothing is ours, whatever its name.
+
         Raises:
             Occupied: Somebody works on it right now.
             TimedOut: A process could not be ended.
         """
         with self._alone():
-            self._end_processes()
-            Network(plan=self.plan).delete()
+            with suppress(NoStack):
+                started = Stack(read_plan(self.plan.folder))
+                started._end_processes()
+                Network(plan=started.plan).delete()
             if self.plan.run.exists():
                 shutil.rmtree(self.plan.run)
             debian.remove_our_policy()
@@ -114,6 +117,14 @@ class Stack:
         return self._mark.exists() and all(
             node.running for node in (self.cloud, *self.cluster.controllers)
         )
+
+    def _check_place(self) -> None:
+        """Neither the folder nor the name may be another one's."""
+        if self.plan.run.exists():
+            raise Occupied(f"{self.plan.run} is there: a stack runs, or one was not taken down")
+        if there := Network(plan=self.plan).namespaces():
+            names = ", ".join(namespace.name for namespace in there)
+            raise Occupied(f"a stack in another folder has the name {self.plan.name}: {names}")
 
     @property
     def _mark(self) -> Path:
@@ -126,8 +137,9 @@ class Stack:
     def _lay_out(self) -> None:
         """Networks and disks of everything; nothing runs yet but the BMCs."""
         plan = self.plan
-        plan.truth.mkdir(parents=True)
-        write_plan(plan)
+        plan.run.mkdir()
+        write_plan(plan)  # before anything that ``down`` would have to end
+        plan.truth.mkdir()
         self._lay_cables()
         etc = self.cluster.etc
         self.cloud.prepare(Boot(), etc={"hosts": hosts_file(plan)})
