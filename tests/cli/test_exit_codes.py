@@ -154,7 +154,7 @@ def test_a_host_that_is_not_back_in_time_is_124(console: Console) -> None:
 
 
 def _press_ctrl_c(operator: Operator) -> None:
-    operator.clock.interrupt_at = operator.clock.monotonic() + 12.0
+    operator.clock.interrupt_at = operator.clock.monotonic() + 8.0
 
 
 def test_ctrl_c_in_a_run_is_130_and_says_how_to_go_on(console: Console) -> None:

@@ -127,7 +127,7 @@ def test_stdout_is_one_whole_stream(
 
 
 def _interrupted(operator: Operator) -> None:
-    operator.clock.interrupt_at = operator.clock.monotonic() + 12.0
+    operator.clock.interrupt_at = operator.clock.monotonic() + 8.0
 
 
 def test_a_run_that_is_stopped_ends_its_stream(console: Console) -> None:
