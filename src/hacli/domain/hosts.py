@@ -217,7 +217,9 @@ def connected(node: ClusterNode) -> bool:
     crm_mon alone does not tell: while the cluster tries to reconnect, a dead node reads ``online``
     with its connection Starting (captures 04, 14, 16), or even Started when an old monitor is in
     its history (recording 28). Started and failed is the state of a node about to be fenced. The
-    CIB's ``in_ccm`` is false from the loss to the next successful connection.
+    CIB's ``in_ccm`` is false from the loss to the next successful connection, but not after a
+    ``stonith_admin --confirm`` whose consequences wait for another host's fencing: such a node
+    counts as connected here until it is fenced again, which is the safe mistake.
     """
     if node.connection is None:
         return node.online and not node.unclean and not node.pending
