@@ -565,10 +565,6 @@ def verify_server(run: ServerRun, server: Server | None, source: str) -> Move:
     return Ended(end=End.VERIFIED, text=f"{server.status} on {server.host}{unsure}")
 
 
-LEAST_OPEN = 4
-"""So many evacuations may always be open; a slow wave ends sooner than one after the other."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """How many evacuations may be open at once: as many as allowed, or what Nova can bear.
@@ -588,7 +584,7 @@ class Window:
     def start(cls, *, limit: int, destinations: int, per_destination: int) -> "Window":
         """A window for this many destinations."""
         most = max(1, min(limit, destinations * per_destination))
-        return cls(size=most, limit=most, least=min(LEAST_OPEN, most))
+        return cls(size=most, limit=most, least=min(4, most))
 
     def after_arrival(self, took_s: float) -> "Window":
         """The window after one server took this long from request to arrival."""
