@@ -4,7 +4,7 @@ import pytest
 
 from hacli.errors import NotFenced
 from hacli.lab.bmcs import BmcFault
-from hacli.lab.commands import BreakBmc
+from hacli.lab.commands import BreakBmc, Cut
 from hacli.service.recovery import Verb
 from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
@@ -33,6 +33,22 @@ def test_what_others_report_shows_how_long_a_heartbeat_has_been_still(site: Site
     assert fenced.host.service.up, "Nova itself has not missed it yet"
     assert result.complete
     assert site.now - began < STILL_S
+
+
+def test_a_record_from_the_future_tells_no_time(build: NewSite) -> None:
+    """Left by a host that died when some clock was wrong: beside it every heartbeat looks still."""
+    site = build("compute-1", "compute-2")
+    site.lose("compute-1")
+    operator = _operator(site)
+    other = site.region.cloud.tables.compute_service("compute-2")
+    assert other is not None
+    site.region.apply(Cut(host="compute-2"))
+    other.last_seen, other.updated_at = 0.0, site.now + 86_400.0
+    began = site.now
+
+    operator.recover("compute-1", Verb.FENCE, allowed=ONLY_HOST)
+
+    assert site.now - began >= STILL_S
 
 
 def test_where_nobody_else_reports_the_heartbeat_is_watched(build: NewSite) -> None:

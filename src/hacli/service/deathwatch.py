@@ -240,11 +240,11 @@ class _ApiClock:
     """The API's clock: its Date header, or one of our own where it sends none.
 
     Our own is never ahead of Nova's, so that nothing seems still that is not. It starts at the
-    newest ``updated_at`` of all compute services in the first answer, which was in the past then,
-    and runs by our monotonic clock; where nobody else reports, what it calls still for 15 s we
-    have watched for 15 s. A service that Nova itself calls down, and nobody forced down, was
-    silent for longer than that by Nova's clock (``service_down_time``, 60 s) already. The two are
-    never mixed.
+    newest ``updated_at`` of the compute services that are up in the first answer, which was in the
+    past then (Nova calls none up whose report is from another time), and runs by our monotonic
+    clock; where nobody else reports, what it calls still for 15 s we have watched for 15 s. A
+    service that Nova itself calls down, and nobody forced down, was silent for longer than that by
+    Nova's clock (``service_down_time``, 60 s) already. The two are never mixed.
     """
 
     def __init__(self) -> None:
@@ -260,7 +260,8 @@ class _ApiClock:
         if self._start is None:
             silent = not service.up and not service.forced_down
             lead = timedelta(seconds=HEARTBEAT_STILL_S if silent else 0.0)
-            newest = max(s.updated_at for s in read.services.services if s.updated_at is not None)
+            reports = (s.updated_at for s in read.services.services if s.up and s.updated_at)
+            newest = max(reports, default=service.updated_at)
             self._start = (max(newest, service.updated_at + lead), read.answered_at)
         began, at = self._start
         return began + timedelta(seconds=max(0.0, read.asked_at - at))
