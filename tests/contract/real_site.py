@@ -18,7 +18,6 @@ from hacli.adapters.pacemaker import Pacemaker
 from hacli.adapters.process import CommandRunner
 from hacli.ports import PowerSwitch
 from tests.contract.clients import Login, act, bmc_of, ipmi_switch, open_cloud, open_nova
-from tests.contract.looks import is_whole, service
 from tests.contract.site import (
     BmcMode,
     Crash,
@@ -40,16 +39,17 @@ from tests.contract.site import (
     Standing,
     TurnBmc,
 )
+from tests.system.cluster_facts import ClusterFacts
+from tests.system.mending import Mender
 from tests.system.stack import guests, hypervisors, network
 from tests.system.stack.api import CloudApi, ServerState
 from tests.system.stack.bmc import Mode
 from tests.system.stack.cloud_config import Site as Addresses
 from tests.system.stack.machine import Operation, Outcome
-from tests.system.stack.plan import CHAIN, OPERATOR, FenceAction
+from tests.system.stack.plan import OPERATOR, FenceAction
 from tests.system.stack.stack import Stack
 
 LOOK_S = 0.3
-MENDED_WITHIN_S = 240.0
 _STATES = {
     Standing.SHUTOFF: ServerState.SHUTOFF,
     Standing.ERROR: ServerState.ERROR,
@@ -94,6 +94,7 @@ class RealSite:
         self._stack = stack
         self._plan = stack.plan
         self._api = CloudApi(stack.plan)
+        self._mender = Mender(stack.plan, ClusterFacts(stack.cluster), self._api)
         self._helper = IpmiHelper(limit=4)
         self._controller = stack.cluster.controllers[0]
         self._orders = _Orders()
@@ -283,19 +284,19 @@ class RealSite:
         return found.volumes[0] if found and found.volumes else None
 
     def mend(self) -> None:
-        """Make everything healthy again, whatever a story has left, and delete its servers."""
+        """Make everything healthy again, whatever a story has left, and delete its servers.
+
+        Raises:
+            TimedOut: A host does not become well.
+        """
         self._orders = _Orders()
         self._tell()
         self.do(Fence(FencesBy(self._plan.fence.value)))
-
-        def mended() -> bool:
-            """Pacemaker may still fence a host that a story has left in trouble: all at once."""
-            for host in self.hosts:
-                self._mend_host(host)
-            whole = all(is_whole(self, host) for host in self.hosts)
-            return whole and all(self._mend_service(host) for host in self.hosts)
-
-        self.until(mended, within_s=MENDED_WITHIN_S)
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            # Pacemaker may still fence a host that a story has left in trouble
+            while broken := [host for host in self.hosts if not self._mender.is_well(host)]:
+                for mended in [pool.submit(self._mender.mend, host) for host in broken]:
+                    mended.result()
         self._delete_all()
 
     def _delete_all(self) -> None:
@@ -305,28 +306,6 @@ class RealSite:
             for host in self.running(server):
                 self._stack.node(host).run("pkill", "-KILL", "-f", f"^guest-{server} ")
         self._booted.clear()
-
-    def _mend_host(self, host: str) -> None:
-        machine = self._stack.machine(host)
-        if self._stack.bmc(host).mode[0] is not Mode.NORMAL:
-            self._stack.bmc(host).behave(Mode.NORMAL)
-        for name in CHAIN:
-            machine.service(name, Operation.STOP, Outcome.OK)
-        if machine.node.is_cut_off:
-            machine.node.join()
-        if not machine.powered:
-            machine.power_on()
-        elif not machine.node.running:
-            machine.reset()
-
-    def _mend_service(self, host: str) -> bool:
-        """Whether its nova-compute is up and enabled; a force-up is refused until it is back."""
-        found = service(self, host)
-        if found.forced_down:
-            self.compute.force_up(found)
-        if not found.enabled:
-            self.compute.enable(found)
-        return found.up and found.enabled
 
     def close(self) -> None:
         """Delete the last story's servers and end the helper."""
