@@ -16,6 +16,7 @@ SERVERS = 8
 SPAWN_S = 3.0
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("service", ["nova-api", "rabbitmq", "mariadb"])
 def test_a_service_of_the_cloud_that_restarts_in_the_middle_is_outlasted(
     scene: Scene, service: str
