@@ -19,6 +19,7 @@ from hacli.domain.power import Bmc, PowerState
 from hacli.domain.servers import (
     Caller,
     ComputeService,
+    Guest,
     Hypervisor,
     InstanceAction,
     Migration,
@@ -132,6 +133,14 @@ class Compute(Protocol):
         """The action log of one server, newest first."""
         ...
 
+    def read_guest(self, server_id: str) -> Guest:
+        """Whether the guest executes now, asked of its host's hypervisor; Nova's list is older.
+
+        Raises:
+            Unreachable: Its nova-compute does not answer. Unreadable: It does not tell.
+        """
+        ...
+
     def read_groups(self) -> tuple[ServerGroup, ...]:
         """All server groups of all projects."""
         ...
@@ -174,6 +183,14 @@ class Compute(Protocol):
 
         ``may_send`` as for ``force_down``.
         """
+        ...
+
+    def start(self, server_id: str, *, may_send: Callable[[], bool]) -> RequestOutcome:
+        """Start a server that Nova calls SHUTOFF, where it is. ``may_send`` as above."""
+        ...
+
+    def hard_reboot(self, server_id: str, *, may_send: Callable[[], bool]) -> RequestOutcome:
+        """Start the guest anew where it is; one that runs is cut off. ``may_send`` as above."""
         ...
 
 

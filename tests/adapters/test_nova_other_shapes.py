@@ -95,12 +95,14 @@ def test_the_action_log_says_error_and_nothing_more() -> None:
             request_id="req-529dcb92-899d-415f-99c9-2773a12507c5",
             start_time=at(5, 31, 54),
             message="Error",
+            user="3e35589026d4479eb98e383544f64266",
         ),
         InstanceAction(
             action="create",
             request_id="req-f0997975-8c11-4672-a36e-5d0afca31e84",
             start_time=at(5, 30, 28),
             message=None,
+            user="3e35589026d4479eb98e383544f64266",
         ),
     ]
 

@@ -158,6 +158,7 @@ def test_a_server_that_boots_from_a_volume_has_no_image(recording: str) -> None:
         launched_at=at(5, 24, 18),
         project="9aba5e0a690c4f35bef72de636cdca9e",
         availability_zone="nova",
+        updated_at=at(5, 24, 18),
     )
 
 
@@ -183,6 +184,7 @@ def test_a_stopped_server_of_an_older_nova() -> None:
         launched_at=at(6, 19, 11),
         project="9aba5e0a690c4f35bef72de636cdca9e",
         availability_zone="nova",
+        updated_at=at(6, 19, 27),
     )
 
 

@@ -133,4 +133,6 @@ def followed(migration: Migration, /, **changes: Unpack[RunChanges]) -> ServerRu
 
 def evacuate_action(number: int = 1, action: str = "evacuate") -> InstanceAction:
     """An entry of Nova's action log."""
-    return InstanceAction(action=action, request_id=f"req-{number}", start_time=T0, message=None)
+    return InstanceAction(
+        action=action, request_id=f"req-{number}", start_time=T0, message=None, user="op"
+    )

@@ -221,7 +221,7 @@ class Outage:
         made = record(self.number, "accepted", target)
         self.records[self.number] = replace(made, created_at=at, updated_at=at)
         self.actions.append(
-            InstanceAction(action="evacuate", request_id="", start_time=at, message=None)
+            InstanceAction(action="evacuate", request_id="", start_time=at, message=None, user="op")
         )
         return self.number
 

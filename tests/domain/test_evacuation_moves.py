@@ -67,7 +67,7 @@ def test_the_stories_are_not_all_the_same() -> None:
     ("question", "says"),
     [
         pytest.param("_is_settled", True, id="a-record-accounts-for-every-request"),
-        pytest.param("_belongs_to_this_outage", False, id="nothing-was-before-this-run"),
+        pytest.param("belongs_to_this_outage", False, id="nothing-was-before-this-run"),
         pytest.param("_left_at", frozenset(), id="a-failure-leaves-nothing"),
     ],
 )

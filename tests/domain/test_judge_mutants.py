@@ -28,7 +28,7 @@ EQUIVALENT = {
         "return min(at, node.at) if readings.clustered and node is not None else at",
         "drop operand 2",
     ): "in a cluster, nothing is proven without the node's word",
-    ("_unfinished_move", "return None", "drop the statement"): "a function that ends says None",
+    ("unfinished_move", "return None", "drop the statement"): "a function that ends says None",
     (
         "_unknown",
         'why = answer.why if isinstance(answer, Uncertain) else ""',

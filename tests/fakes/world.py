@@ -26,6 +26,7 @@ from hacli.service.recovery import (
     carry_out,
     prepare,
     require_gates,
+    require_same_way,
 )
 from tests.fakes.calls import CallLog
 from tests.fakes.clock import FakeClock, Process, Stage
@@ -79,7 +80,8 @@ class Operator:
         try:
             if self.typing_s:
                 self.clock.wait(self.typing_s)
-                prepared = self.prepare(name, options)
+                asked, prepared = prepared, self.prepare(name, options)
+                require_same_way(asked, prepared)
             result = self._recorded(
                 journal,
                 lambda: carry_out(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hacli.errors import Failed, HacliError
+from hacli.errors import Failed
 from hacli.lab.cib import RebootAction
 from hacli.lab.cluster_facts import ClusterSettings
 from hacli.lab.commands import Join, PowerOn
@@ -69,22 +69,6 @@ def test_a_host_fenced_by_reboot_is_switched_off_before_anything_is_asked(build:
     assert result.complete
     assert not site.region.machines["compute-1"].powered
     assert all(len(homes) == 1 for homes in site.running(*ids).values())
-
-
-def test_a_host_that_rejoined_after_a_reboot_is_not_fenced_again(build: NewSite) -> None:
-    """Its servers are still its own: they are started in place, not evacuated."""
-    settings = RegionSettings(cluster=ClusterSettings(reboot_action=RebootAction.REBOOT))
-    site = build("compute-1", "compute-2", "compute-3", settings=settings)
-    site.seed("compute-1", 6)
-    site.lose("compute-1")
-    site.until(lambda: site.region.cluster.nodes["compute-1"].connected)
-    site.pass_time(30)
-
-    with pytest.raises(HacliError) as refusal:
-        site.operator().recover("compute-1")
-
-    assert refusal.value.code == "HOST_HEALTHY"
-    assert site.log.writes() == ()
 
 
 def test_a_cut_host_that_is_fenced_does_not_come_back_by_its_network(site: Site) -> None:

@@ -15,6 +15,7 @@ from hacli.domain.evidence import FenceEvidence
 from hacli.domain.servers import (
     Caller,
     ComputeService,
+    Guest,
     Hypervisor,
     InstanceAction,
     Migration,
@@ -190,6 +191,20 @@ class Nova:
             actions = [shapes.parse_action(record) for record in records]
         return tuple(sorted(actions, key=lambda action: action.start_time, reverse=True))
 
+    def read_guest(self, server_id: str) -> Guest:
+        """Whether the guest executes, by the word of its hypervisor.
+
+        For diagnostics nova-compute asks the hypervisor, past every cache and table, and answers
+        409 when the guest does not run (nova/compute/manager.py ``get_instance_diagnostics``; the
+        state that the message names is the table's, not the hypervisor's).
+        """
+        api = self._api()
+        answer = api.read.ask(f"{_server_path(server_id)}/diagnostics")
+        if answer.status == HTTPStatus.CONFLICT and "power state" in answer.words:
+            return Guest.NOT_RUNNING
+        api.read.checked(answer)
+        return Guest.RUNNING
+
     def read_groups(self) -> tuple[ServerGroup, ...]:
         """All server groups of all projects; this list pages by offset."""
         api = self._api()
@@ -245,6 +260,19 @@ class Nova:
     ) -> RequestOutcome:
         """Ask for one evacuation, once. A target is checked by the scheduler: never ``force``."""
         body = {"evacuate": {} if target is None else {"host": target}}
+        return self._act(server_id, body, may_send=may_send)
+
+    def start(self, server_id: str, *, may_send: Callable[[], bool]) -> RequestOutcome:
+        """Start a stopped server where it is, once."""
+        return self._act(server_id, {"os-start": None}, may_send=may_send)
+
+    def hard_reboot(self, server_id: str, *, may_send: Callable[[], bool]) -> RequestOutcome:
+        """Start the guest anew where it is, once."""
+        return self._act(server_id, {"reboot": {"type": "HARD"}}, may_send=may_send)
+
+    def _act(
+        self, server_id: str, body: Mapping[str, object], *, may_send: Callable[[], bool]
+    ) -> RequestOutcome:
         return self._write("POST", f"{_server_path(server_id)}/action", body, may_send=may_send)
 
     def _put_service(

@@ -154,6 +154,7 @@ def parse_server(record: Json) -> Server:
         fault=_text_or_none(fault, "message") if isinstance(fault, Mapping) else None,
         availability_zone=_text_or_none(record, "OS-EXT-AZ:availability_zone") or "",
         pinned_zone=_optional_text(record, "pinned_availability_zone"),  # 2.96
+        updated_at=_time_or_none(record, "updated"),
         metadata=_metadata(_key(record, "metadata")),
     )
 
@@ -199,6 +200,7 @@ def parse_action(record: Json) -> InstanceAction:
         request_id=_text(record, "request_id"),
         start_time=_time(record, "start_time"),
         message=_text_or_none(record, "message"),
+        user=_text_or_none(record, "user_id"),
     )
 
 

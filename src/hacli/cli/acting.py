@@ -25,6 +25,7 @@ from hacli.service.recovery import (
     carry_out,
     prepare,
     require_gates,
+    require_same_way,
 )
 from hacli.wiring import Connection
 
@@ -203,7 +204,8 @@ def act_on_host(
     with locked_journal(connection, options.verb.value, name) as journal:
         if not yes and confirm is None and prepared.already is None:
             confirm_host(host, recover_screen.question_lines(prepared, options))
-            prepared = prepared_now()  # the world has moved on while the name was typed
+            asked, prepared = prepared, prepared_now()  # the world has moved on meanwhile
+            require_same_way(asked, prepared)
         result, code = record_end(
             app,
             connection,

@@ -58,6 +58,9 @@ class Reason(Enum):
     DELETING = "VM_DELETING"
     AFFINITY = "VM_AFFINITY"
     NOT_CHOSEN = "NOT_CHOSEN"
+    EVACUATED = "VM_EVACUATED"
+    STARTED_ONCE = "VM_STARTED_ONCE"
+    UNSURE = "VM_UNSURE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +183,7 @@ def _start(
     server: Server, records: Records, before: Past, *, now: float, policy: Policy
 ) -> ServerRun:
     mine = [record for record in records.evacuations if record.server == server.id]
-    news = [record for record in mine if _belongs_to_this_outage(record, server)]
+    news = [record for record in mine if belongs_to_this_outage(record, server)]
     known = before.known_ids
     run = ServerRun(
         server=server,
@@ -203,7 +206,7 @@ def _start(
     return replace(run, known_ids=run.known_ids - {leading.id}, migration=leading, asked=1)
 
 
-def _belongs_to_this_outage(record: Migration, server: Server) -> bool:
+def belongs_to_this_outage(record: Migration, server: Server) -> bool:
     """Whether a record of a server that Nova still shows on the source is news.
 
     ``completed`` is not: the source has been back since. ``error`` without a destination has ended
@@ -275,7 +278,7 @@ def _reason_to_skip(server: Server, records: Records, wishes: Wishes) -> Skip | 
         return skip(Reason.STATE, f"Nova does not evacuate a server that is {_state(server)}")
     if server.task_state in DELETING_TASKS:
         return skip(Reason.DELETING, "it was being deleted; Nova would bring it back")
-    moving = _unfinished_move(server, records.moves)
+    moving = unfinished_move(server, records.moves)
     if moving and not wishes.migration_checked & {server.id, server.name}:
         return skip(Reason.MIGRATING, moving)
     if _held_by_affinity(server, records):
@@ -287,7 +290,8 @@ def _state(server: Server) -> str:
     return server.vm_state if server.launched else "not built yet"
 
 
-def _unfinished_move(server: Server, moves: Iterable[Migration]) -> str | None:
+def unfinished_move(server: Server, moves: Iterable[Migration]) -> str | None:
+    """Why the server may run elsewhere already, or may be on its way; None when it is not."""
     for move in moves:
         if move.server == server.id and move.destination is not None:
             other = move.source if move.destination == server.host else move.destination

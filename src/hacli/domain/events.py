@@ -78,7 +78,10 @@ class PlanMade:
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """On disk before the request for this server is sent."""
+    """On disk before the request for this server is sent.
+
+    ``order``: ``evacuate``, or where it is started in place ``reboot`` or ``start``.
+    """
 
     name: ClassVar[str] = "intent"
     server: str
@@ -86,6 +89,7 @@ class Intent:
     target: str | None
     attempt: int
     known_migrations: tuple[int, ...]  # of this server, before the request
+    order: str = "evacuate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +101,12 @@ class Asked:
     outcome: str
     text: str = ""
     request_id: str | None = None
+    order: str = "evacuate"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerChanged:
-    """One server moved on: rebuilding, done, verified, failed, skipped, stuck, unknown."""
+    """One server moved on: rebuilding, starting, verified, started, failed, skipped."""
 
     name: ClassVar[str] = "server"
     id: str

@@ -10,6 +10,7 @@ from hacli.domain.events import Asked, Intent, PlanMade, RunEnded, ServerChanged
 SETTLED = frozenset({"rejected", "not-sent"})
 """Answers after which the request certainly is not being carried out."""
 ACCEPTED = "accepted"
+EVACUATE = "evacuate"
 
 
 def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, Past]:
@@ -26,6 +27,10 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
             past.clear()
         elif isinstance(event, PlanMade):
             _take_plan(past, event)
+        elif isinstance(event, Intent | Asked) and event.order != EVACUATE:
+            continue  # a start in place
+        elif isinstance(event, ServerChanged) and event.status == "started":
+            past.pop(event.id, None)  # it lives here again: another outage will see it anew
         elif isinstance(event, Intent):
             past[event.server] = replace(
                 past.get(event.server, Past()),
@@ -38,6 +43,23 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
         elif isinstance(event, ServerChanged) and event.status == "verified":
             past[event.id] = replace(past.get(event.id, Past()), known_ids=None, verified=True)
     return past
+
+
+def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, float]:
+    """Starts in place whose fate no run has learned: how long ago each was asked for, in seconds.
+
+    ``events`` are oldest first.
+    """
+    asked: dict[str, float] = {}
+    for stored in events:
+        event = stored.event
+        if isinstance(event, Intent) and event.order != EVACUATE:
+            asked[event.server] = (now - stored.time).total_seconds()
+        elif isinstance(event, Asked) and event.order != EVACUATE and event.outcome != "uncertain":
+            asked.pop(event.server, None)
+        elif isinstance(event, ServerChanged) and event.status == "started":
+            asked.pop(event.id, None)
+    return asked
 
 
 def _take_plan(past: dict[str, Past], plan: PlanMade) -> None:

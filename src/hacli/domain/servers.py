@@ -62,6 +62,7 @@ class Server:
     fault: str | None = None
     availability_zone: str = ""
     pinned_zone: str | None = None
+    updated_at: datetime | None = None  # the row's last write, whoever made it
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,6 +74,13 @@ class Server:
     def volume_backed(self) -> bool:
         """Its root disk is a Cinder volume (facts A.3: ``image`` is empty)."""
         return self.image is None
+
+
+class Guest(Enum):
+    """Whether a server's guest executes, by its hypervisor's own word when it was asked."""
+
+    RUNNING = "running"
+    NOT_RUNNING = "not running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +138,7 @@ class InstanceAction:
     request_id: str
     start_time: datetime
     message: str | None  # "Error" when it failed
+    user: str | None  # None: nobody asked; a nova-compute found its guest stopped or started
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,14 @@ _POWER_OF = {
     VmState.ERROR: POWER_RUNNING,
 }
 
+_LATER_ACTION = {
+    VmState.STOPPED: "stop",
+    VmState.PAUSED: "pause",
+    VmState.SUSPENDED: "suspend",
+    VmState.RESCUED: "rescue",
+}
+"""What brought a server to a state beside the one it was made in."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
@@ -195,6 +203,11 @@ class Cloud:
         self.tables.record_action(
             server, "create", request_id=f"req-{stable_uuid('create', server.id)}"
         )
+        then = _LATER_ACTION.get(server.vm_state)
+        if then is not None:
+            self.tables.record_action(
+                server, then, request_id=f"req-{stable_uuid(then, server.id)}"
+            )
         if server.image is None:
             self._attach_root(server, host)
 

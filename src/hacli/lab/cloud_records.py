@@ -184,8 +184,8 @@ class Action:
     request_id: str
     start: float
     updated_at: float
-    user: str
-    project: str
+    user: str | None  # None: nova-compute itself
+    project: str | None
     message: str | None = None
     events: list[ActionEvent] = field(default_factory=list)
 

@@ -59,6 +59,7 @@ class CloudSettings:
     init_host_seconds: float = 3.5
     init_guest_seconds: float = 0.125
     power_sync_seconds: float = 600.0  # [DEFAULT]sync_power_state_interval
+    first_power_sync_seconds: float = 45.0  # after a start: within [DEFAULT]periodic_fuzzy_delay
 
 
 class Tables:
@@ -252,15 +253,17 @@ class Tables:
         """Record the failure that Nova shows with a server in ERROR."""
         server.fault = Fault(code=500, message=message, created=self.now)
 
-    def record_action(self, server: Server, name: str, *, request_id: str) -> Action:
-        """A new instance action by the admin."""
+    def record_action(
+        self, server: Server, name: str, *, request_id: str, by_nova: bool = False
+    ) -> Action:
+        """A new instance action by the admin, or by a nova-compute, which has no user."""
         action = Action(
             name=name,
             request_id=request_id,
             start=self.now,
             updated_at=self.now,
-            user=stable_id("user", "admin"),
-            project=stable_id("project", "admin"),
+            user=None if by_nova else stable_id("user", "admin"),
+            project=None if by_nova else stable_id("project", "admin"),
         )
         server.actions.append(action)
         return action

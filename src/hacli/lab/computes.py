@@ -4,12 +4,20 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
-from hacli.lab.cloud_records import POWER_SHUTDOWN, Migration, MigrationStatus, Server, VmState
+from hacli.lab.cloud_records import (
+    POWER_RUNNING,
+    POWER_SHUTDOWN,
+    Migration,
+    MigrationStatus,
+    Server,
+    VmState,
+)
 from hacli.lab.cloud_tables import Tables
 from hacli.lab.machines import Machine, Machines
 
 NOVA_COMPUTE = "nova-compute"
 REBUILD_TASKS = frozenset({"rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"})
+_RESUMED_TASKS = frozenset({"reboot_started_hard", "powering-on", "powering-off"})
 _BUILD_TASKS = frozenset({"scheduling", "block_device_mapping", "networking", "spawning"})
 
 Task = Callable[[], None]
@@ -25,6 +33,7 @@ class Computes:
         self._ready: set[str] = set()
         self._queue: dict[str, list[Task]] = defaultdict(list)
         self._held: dict[str, list[Task]] = defaultdict(list)
+        self._begun: dict[str, tuple[float, Task]] = {}
         self.conductor_alive = True
         machines.on_change.append(self._machine_changed)
         tables.timeline.after(tables.settings.report_interval, self._beat_controller)
@@ -61,6 +70,19 @@ class Computes:
                 self._held[host].append(task)
 
         self._tables.timeline.after(seconds, go_on)
+
+    def begin(self, server: Server, host: str, seconds: float, task: Task) -> None:
+        """Carry out an order for one server; a daemon that dies over it begins again when started.
+
+        Source: nova/compute/manager.py ``_init_instance`` and ``_retry_reboot``.
+        """
+        self._begun[server.id] = (seconds, task)
+
+        def end() -> None:
+            self._begun.pop(server.id, None)
+            task()
+
+        self.work(host, seconds, end)
 
     def set_conductor(self, *, alive: bool) -> None:
         """Kill or revive nova-conductor, through which every daemon writes to the database."""
@@ -110,7 +132,7 @@ class Computes:
             first = settings.report_interval
             self.work(host, settings.init_host_seconds, lambda: self._init_host(host))
         self._beat_after(host, first)
-        self.work(host, settings.power_sync_seconds, lambda: self._sync_power(host))
+        self.work(host, settings.first_power_sync_seconds, lambda: self._sync_power(host))
 
     def _beat_after(self, host: str, seconds: float) -> None:
         start = self._starts[host]
@@ -163,6 +185,9 @@ class Computes:
         if rebuilding or server.vm_state is VmState.BUILDING or server.task_state in _BUILD_TASKS:
             server.vm_state, server.task_state = VmState.ERROR, None
             self._tables.touch(server)
+        elif server.task_state in _RESUMED_TASKS and server.id in self._begun:
+            seconds, task = self._begun[server.id]
+            self.begin(server, server.host or "", seconds, task)
         elif server.task_state == "migrating":
             server.task_state = None
             self._tables.touch(server)
@@ -170,15 +195,38 @@ class Computes:
     def _sync_power(self, host: str) -> None:
         """Nova believes the hypervisor: ACTIVE without a running guest becomes SHUTOFF.
 
-        Source: nova/compute/manager.py ``_sync_power_states``.
+        A guest that the hypervisor does not know at all is passed over.
+        Source: nova/compute/manager.py ``_sync_power_states``, which also runs soon after a start.
         """
-        machine = self._machines[host]
         for server in self._tables.servers_on(host):
-            guest = machine.guests.get(server.id)
-            running = guest is not None and guest.running
-            if server.task_state is None and server.vm_state is VmState.ACTIVE and not running:
-                server.vm_state, server.power_state = VmState.STOPPED, POWER_SHUTDOWN
-                self._tables.touch(server)
-            elif server.task_state is None and server.vm_state is VmState.STOPPED and running:
-                self._machines.end_guest(machine, server.id)
+            if server.task_state is None and server.id in self._machines[host].guests:
+                self._sync_server(host, server)
         self.work(host, self._tables.settings.power_sync_seconds, lambda: self._sync_power(host))
+
+    def _sync_server(self, host: str, server: Server) -> None:
+        guest = self._machines[host].guests[server.id]
+        if server.vm_state in (VmState.ACTIVE, VmState.STOPPED):
+            server.power_state = POWER_RUNNING if guest.running else POWER_SHUTDOWN
+        dead = not guest.running and server.vm_state in (VmState.ACTIVE, VmState.PAUSED)
+        if dead or (guest.running and server.vm_state is VmState.STOPPED):
+            self._stop(host, server)
+
+    def _stop(self, host: str, server: Server) -> None:
+        """By the API that users have, but with no user: nobody asked for it."""
+        action = self._tables.record_action(
+            server, "stop", request_id=f"req-{self._tables.new_uuid('sync')}", by_nova=True
+        )
+        server.task_state = "powering-off"
+        self._tables.touch(server)
+
+        def stopped() -> None:
+            machine = self._machines[host]
+            if server.id in machine.guests:
+                self._machines.end_guest(machine, server.id)
+            server.vm_state, server.task_state = VmState.STOPPED, None
+            server.power_state = POWER_SHUTDOWN
+            self._tables.touch(server)
+            now = self._tables.now
+            action.end(action.begin("compute_stop_instance", host=host, now=now), now=now)
+
+        self.begin(server, host, self._tables.settings.stop_seconds, stopped)

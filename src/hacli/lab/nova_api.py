@@ -33,6 +33,7 @@ from hacli.lab.nova_servers import (
     list_volume_attachments,
     set_metadata,
     show_action,
+    show_diagnostics,
     show_server,
 )
 from hacli.lab.nova_services import list_services, update_service
@@ -48,6 +49,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "servers/([^/]+)", show_server),
     ("GET", "servers/([^/]+)/os-instance-actions", list_actions),
     ("GET", "servers/([^/]+)/os-instance-actions/([^/]+)", show_action),
+    ("GET", "servers/([^/]+)/diagnostics", show_diagnostics),
     ("GET", "servers/([^/]+)/os-volume_attachments", list_volume_attachments),
     ("POST", "servers/([^/]+)/metadata", set_metadata),
     ("POST", "servers/([^/]+)/action", act_on_server),

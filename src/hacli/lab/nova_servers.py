@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hacli.lab.cloud_records import Server, VmState
 from hacli.lab.http_shapes import HttpRefusal, Response
-from hacli.lab.nova_call import Call, Json, bad_request, not_found
+from hacli.lab.nova_call import Call, Json, bad_request, conflict, not_found
 from hacli.lab.nova_views import (
     status_of,
     view_action,
@@ -22,6 +22,14 @@ _USER_FILTERS = frozenset(
 _ADMIN_FILTERS = frozenset(
     {"host", "node", "vm_state", "task_state", "power_state", "availability_zone", "tenant_id"}
 ) | {"project_id", "user_id", "uuid", "deleted", "hostname", "launched_at", "description"}
+_POWER_NAMES = {
+    0: "pending",
+    1: "running",
+    3: "paused",
+    4: "shutdown",
+    6: "crashed",
+    7: "suspended",
+}
 _KNOWN = _PAGING | _USER_FILTERS | _ADMIN_FILTERS
 
 
@@ -175,6 +183,30 @@ def _volume_attachments(call: Call, server: Server) -> Iterator[Json]:
         if call.at_least(89):
             row |= {"attachment_id": attachment.id, "bdm_uuid": attachment.id}
         yield row
+
+
+def show_diagnostics(call: Call, server_id: str) -> Response:
+    """GET /servers/{id}/diagnostics: what the hypervisor says, asked by way of nova-compute.
+
+    Of a guest that does not run it is a conflict, whose words name the table's power state and
+    not the hypervisor's (nova/compute/manager.py ``get_instance_diagnostics``).
+    """
+    server = call.server(server_id)
+    call.require_admin("os-server-diagnostics")
+    cloud = call.cloud
+    if server.host is None:
+        raise conflict(f"Instance {server.id} is not ready")
+    if not cloud.computes.answers(server.host):
+        timeout = cloud.settings.rpc_timeout
+        fault = {"code": 500, "message": "Unexpected API Error. MessagingTimeout"}
+        return Response(status=500, body={"computeFault": fault}, delay_s=timeout)
+    guest = cloud.machines[server.host].guests.get(server.id)
+    if guest is None or not guest.running:
+        shown = _POWER_NAMES.get(server.power_state, "pending")
+        raise conflict(
+            f"Cannot 'get_diagnostics' instance {server.id} while it is in power state {shown}"
+        )
+    return Response(status=200, body={"state": "running", "uptime": 0, "driver": "libvirt"})
 
 
 def set_metadata(call: Call, server_id: str) -> Response:

@@ -76,7 +76,15 @@ class PowerActions:
         def act() -> None:
             self._finish(server, host, action, event, stops=stops)
 
-        self._send(host, seconds, act)
+        def take() -> None:
+            """A reboot that finds another task than its own is dropped, as by Nova."""
+            if task == "rebooting_hard":
+                if server.task_state != task:
+                    return
+                server.task_state = "reboot_started_hard"
+            self._cloud.computes.begin(server, host, seconds, act)
+
+        self._cloud.computes.cast(host, take)
 
     def _send(self, host: str, seconds: float, act: Task) -> None:
         computes = self._cloud.computes

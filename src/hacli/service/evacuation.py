@@ -192,7 +192,7 @@ class Evacuation:
         outcome = task.result()
         run = self._runs[key]
         request_id = outcome.request_id if isinstance(outcome, Accepted) else None
-        kind, text = _describe(outcome)
+        kind, text = describe(outcome)
         self._run.record(Asked(server=key, outcome=kind, text=text, request_id=request_id))
         self._runs[key] = answered(run, outcome, now=self._now)
         if isinstance(outcome, Accepted):
@@ -440,7 +440,7 @@ class Evacuation:
         unasked = list(waiting.values())
         return (
             f"{len(self._ends)} VMs have ended, {len(flying)} are in flight in Nova"
-            f"{_names(flying)}, {len(unasked)} were not asked for{_names(unasked)}."
+            f"{names_of(flying)}, {len(unasked)} were not asked for{names_of(unasked)}."
         )
 
     def _stopped(self, code: str, why: str) -> Failed:
@@ -498,7 +498,8 @@ class _ReadActions:
         return self.run.world.compute.read_actions(self.server_id)
 
 
-def _describe(outcome: RequestOutcome) -> tuple[str, str]:
+def describe(outcome: RequestOutcome) -> tuple[str, str]:
+    """What came back, in the journal's word, and the other side's own."""
     match outcome:
         case Accepted():
             return "accepted", ""
@@ -517,7 +518,8 @@ def _state_of(server: Server | None) -> str:
     return f"{server.status}{task} on {server.host}"
 
 
-def _names(names: list[str]) -> str:
+def names_of(names: list[str]) -> str:
+    """`` (a, b and 3 more)``; empty without any."""
     if not names:
         return ""
     shown = ", ".join(names[:NAMES_SHOWN])

@@ -7,6 +7,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
@@ -22,10 +23,11 @@ from hacli.domain.gates import (
     objections,
 )
 from hacli.domain.hosts import ComputeHost, HostNames, connected, fenced_off
-from hacli.domain.past import fold_past
+from hacli.domain.past import fold_past, fold_starts
 from hacli.domain.policy import Policy
 from hacli.domain.power import PowerState
 from hacli.domain.servers import Caller, Server, ServerGroup, ServiceList
+from hacli.domain.start_in_place import StartPlan, fenced_and_back, gates_to_start
 from hacli.errors import (
     HacliError,
     NotFenced,
@@ -42,11 +44,15 @@ from hacli.service.evacuation import Evacuated, Evacuation, ServerEnd
 from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_records
 from hacli.service.run import Run
+from hacli.service.start_in_place import StartInPlace
+from hacli.service.starts import read_starts
 
 REFUSALS = {
     "host is down": "Pacemaker does not say that {name} is dead.",
     "quorum": "This part of the cluster may not act on {name}.",
     "blast radius": "Too many hosts look down at once to act on {name}.",
+    "taken back": "{name} is back, and still set apart by a recovery.",
+    "services run": "{name} is back, and its nova-compute does not work yet.",
     "room": "No other host can take the VMs of {name}.",
 }
 """What a gate's no means, in a sentence."""
@@ -100,6 +106,7 @@ class Prepared:
     gates: tuple[Gate, ...]
     plan: Plan
     already: str | None  # set: there is nothing left to do, and why
+    starts: StartPlan | None = None  # set: the host is back, and they are started where they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +121,7 @@ class Recovered:
     took_s: float
     powered_on: bool
     already: str | None = None
+    in_place: bool = False
 
     @property
     def complete(self) -> bool:
@@ -142,6 +150,10 @@ def prepare(
     services = require_sources(sources)
     host = find_host(hosts, name)
     require_service(host)
+    if options.verb is Verb.RECOVER and ALLOW_HEALTHY not in options.allowed:
+        fenced_at = fenced_and_back(host, sources.cluster)
+        if fenced_at is not None:
+            return _prepare_starts(world, host, sources, fenced_at, policy=policy, options=options)
     first = fencing.read_bmc_first(world, host)
     facts = GateFacts(
         host=host,
@@ -171,6 +183,35 @@ def prepare(
         gates=gates,
         plan=plan,
         already=_already(host, plan, options),
+    )
+
+
+def _prepare_starts(
+    world: World,
+    host: ComputeHost,
+    sources: Sources,
+    fenced_at: datetime,
+    *,
+    policy: Policy,
+    options: Options,
+) -> Prepared:
+    """The host was fenced and is back: what stopped in the outage is started where it is."""
+    gates = gates_to_start(host, sources.cluster)
+    starts, already = StartPlan(starts=(), skips=()), None
+    if not objections(gates):
+        records = read_records(world, host, None, policy)
+        starts = read_starts(world, records, options.wishes, fenced_at=fenced_at)
+        if not starts.starts and not starts.skips:
+            already = f"{host.name} is back, and none of its VMs waits to be started"
+    return Prepared(
+        host=host,
+        sources=sources,
+        services=require_sources(sources),
+        power=None,
+        gates=gates,
+        plan=Plan(runs=(), skips=()),
+        already=already,
+        starts=starts,
     )
 
 
@@ -256,12 +297,40 @@ def require_gates(prepared: Prepared, options: Options) -> None:
         _require_off_already(prepared, options)
 
 
+def require_same_way(asked: Prepared, now: Prepared) -> None:
+    """What the operator said yes to is what is done, though the world moved on meanwhile.
+
+    Raises:
+        Refused: The host came back, or was lost again, while the name was typed.
+    """
+    if (asked.starts is None) != (now.starts is None):
+        name = now.host.name
+        how = "has been lost again" if now.starts is None else "has come back"
+        raise Refused(
+            f"{name} {how} while the question stood, so nothing was done.",
+            why="what would be done now is not what was asked about",
+            next_steps=(f"hacli recover {name}    asks anew",),
+            code="HOST_HEALTHY" if now.starts is not None else "HOST_LOST",
+            host=name,
+        )
+
+
 def _advice(code: str, prepared: Prepared) -> tuple[str, ...]:
     name, service = prepared.host.name, prepared.host.service
     if code == "HOST_HEALTHY" and service is not None and service.forced_down:
         return (f"take it back into service:  hacli enable {name}",)
     if code == "HOST_HEALTHY":
         return (f"empty it without downtime:  hacli disable {name}", "  and live-migrate its VMs")
+    if code == "HOST_RETURNED":
+        return (
+            f"take it back into service:  hacli enable {name}",
+            f"then start what stopped:    hacli recover {name}",
+        )
+    if code == "HOST_DEGRADED":
+        return (
+            f"look at its services:       hacli status {name}",
+            f"when nova-compute is up:    hacli recover {name}",
+        )
     if code == "NO_QUORUM":
         return ("run hacli on a controller of the majority",)
     return ("look first:  hacli status",)
@@ -296,6 +365,9 @@ def carry_out(
         result = _result(run, options, None, empty, began)
         powered_on = options.power_on and _power_on(run)
         return replace(result, already=prepared.already, powered_on=powered_on)
+    if prepared.starts is not None:
+        started = _start_there(run, prepared, prepared.starts)
+        return replace(_result(run, options, None, started, began), in_place=True)
     watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
     evidence: FenceEvidence | None = None
     if options.verb is Verb.RECOVER and _has_only_arrivals(prepared):
@@ -314,6 +386,18 @@ def carry_out(
         for step in ("release", "enable"):
             run.skip(step, "the host is away; see hacli enable")
     return _result(run, options, evidence, evacuated, began, powered_on=powered_on)
+
+
+def _start_there(run: Run, prepared: Prepared, starts: StartPlan) -> Evacuated:
+    fenced_at = fenced_and_back(prepared.host, prepared.sources.cluster)
+    assert fenced_at is not None
+    events = run.journal.read_events(host=run.nova_host)
+    intents = fold_starts(events, now=run.world.clock.now())
+    with run.step("start") as report:
+        started = StartInPlace(run, starts, fenced_at=fenced_at, intents=intents).run()
+        good, total = len(started.verified), len(started.ends) + len(started.skips)
+        report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
+    return started
 
 
 def _record_start(run: Run, prepared: Prepared, options: Options) -> None:

@@ -1,0 +1,251 @@
+"""A host that was fenced and is back: what stopped in the outage is started there, once."""
+
+import pytest
+
+from hacli.domain.evacuation import End
+from hacli.errors import Failed, Refused
+from hacli.lab.cib import RebootAction
+from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER
+from hacli.lab.cluster_facts import ClusterSettings
+from hacli.lab.commands import Crash
+from hacli.lab.http_shapes import Caller, Request
+from hacli.lab.nova_api import NovaApi
+from hacli.lab.region import RegionSettings
+from hacli.service.recovery import Recovered
+from tests.fakes.clock import Killed
+from tests.fakes.world import Site
+from tests.service.conftest import NewSite
+
+HOSTS = ("compute-1", "compute-2", "compute-3")
+SYNCED_S = 120.0
+"""After so long the power sync has stopped every dead server in Nova's books."""
+
+
+@pytest.fixture
+def site(build: NewSite) -> Site:
+    """Three hosts that Pacemaker fences by reboot."""
+    cluster = ClusterSettings(reboot_action=RebootAction.REBOOT)
+    return build(*HOSTS, settings=RegionSettings(cluster=cluster))
+
+
+def _outage(site: Site, servers: int = 6, *, stopped: int = 0) -> tuple[str, ...]:
+    """Servers on compute-1, which is lost, rebooted by Pacemaker, and up again."""
+    ids = site.seed("compute-1", servers, stopped=stopped)
+    site.pass_time(10)
+    _reboot(site)
+    return ids
+
+
+def _reboot(site: Site) -> None:
+    site.lose("compute-1")
+    site.until(lambda: _is_back(site))
+
+
+def _is_back(site: Site) -> bool:
+    service = site.region.cloud.tables.compute_service("compute-1")
+    assert service is not None
+    started = "nova-compute" in site.region.machines["compute-1"].processes
+    up = site.region.cloud.tables.is_up(service)
+    return site.region.cluster.nodes["compute-1"].connected and started and up
+
+
+def _starts(site: Site, server: str | None = None) -> list[str]:
+    """Which requests to start or reboot reached Nova."""
+    return [
+        next(iter(call.body))
+        for call in site.log.calls
+        if call.body is not None
+        and {"reboot", "os-start"} & call.body.keys()
+        and server in (None, call.server)
+    ]
+
+
+def _assert_all_back(site: Site, ids: tuple[str, ...], result: Recovered) -> None:
+    assert result.complete
+    assert result.in_place
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+    assert [len(_starts(site, key)) for key in ids] == [1] * len(ids)
+
+
+def test_servers_that_nova_still_calls_active_are_rebooted_once(site: Site) -> None:
+    """os-start would be refused: only a hard reboot brings them back."""
+    ids = _outage(site)
+
+    result = site.operator().recover("compute-1")
+
+    _assert_all_back(site, ids, result)
+    assert set(_starts(site)) == {"reboot"}
+
+
+def test_servers_that_the_power_sync_has_stopped_are_started_once(site: Site) -> None:
+    """Nobody asked for that stop, and the log says so."""
+    ids = _outage(site)
+    site.pass_time(SYNCED_S)
+
+    result = site.operator().recover("compute-1")
+
+    _assert_all_back(site, ids, result)
+    assert set(_starts(site)) == {"os-start"}
+
+
+@pytest.mark.parametrize("waited_s", [0.0, SYNCED_S])
+def test_what_was_stopped_before_stays_stopped(site: Site, waited_s: float) -> None:
+    """It is neither started nor named: it is as it was."""
+    ids = _outage(site, 5, stopped=2)
+    site.pass_time(waited_s)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert {end.server.id for end in result.evacuated.ends} == set(ids[:3])
+    assert site.running(*ids[3:]) == dict.fromkeys(ids[3:], ())
+
+
+def test_the_same_command_again_finds_nothing_to_do(site: Site) -> None:
+    """Law L8, from any controller."""
+    ids = _outage(site)
+    site.operator().recover("compute-1")
+
+    again = site.operator(store=site.other_controller()).recover("compute-1")
+
+    assert again.already == "compute-1 is back, and none of its VMs waits to be started"
+    assert [len(_starts(site, key)) for key in ids] == [1] * len(ids)
+
+
+def test_a_guest_that_runs_is_never_touched(site: Site) -> None:
+    """Its user was quicker. A reboot of a running guest is an outage that we cause."""
+    ids = _outage(site)
+    _order(site, ids[0], {"reboot": {"type": "HARD"}})
+    site.until(lambda: bool(site.running(ids[0])[ids[0]]))
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert {end.server.id for end in result.evacuated.ends} == set(ids[1:])
+    assert _starts(site, ids[0]) == []
+
+
+def _order(site: Site, server: str, body: dict[str, object]) -> None:
+    """A user's own request, which hacli's log does not show."""
+    answer = NovaApi(site.region.cloud).handle(
+        Request(
+            method="POST",
+            path=f"/v2.1/servers/{server}/action",
+            headers={"openstack-api-version": "compute 2.90"},
+            body=body,
+            caller=Caller(project=ADMIN_PROJECT, user=ADMIN_USER, roles=("admin",)),
+        )
+    )
+    assert answer.status == 202, answer.body
+
+
+def test_a_server_that_its_user_stopped_since_is_left_alone(site: Site) -> None:
+    """Whoever asked for something after the outage has the last word."""
+    ids = _outage(site, 3)
+    site.pass_time(SYNCED_S)
+    _order(site, ids[0], {"os-start": None})
+    site.pass_time(5)
+    _order(site, ids[0], {"os-stop": None})
+    site.pass_time(5)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert site.running(*ids) == {ids[0]: (), ids[1]: ("compute-1",), ids[2]: ("compute-1",)}
+
+
+def test_a_server_that_its_user_starts_in_the_middle_is_started_once(site: Site) -> None:
+    """Its turn comes later, and its hypervisor is asked right before."""
+    ids = _outage(site, 12)
+    last = ids[-1]
+    user: dict[str, object] = {"reboot": {"type": "HARD"}}
+    site.when(lambda: len(_starts(site)) > 0, lambda: _order(site, last, user))
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert _starts(site, last) == []
+    assert _guest_starts(site, last) == 2  # once when it was made, once by its user
+
+
+def _guest_starts(site: Site, server: str) -> int:
+    """How often its guest has begun to execute."""
+    ledger = site.region.machines.ledger
+    return sum(entry.server == server and entry.what == "guest-started" for entry in ledger)
+
+
+def test_the_power_sync_in_the_middle_changes_the_request_and_not_the_end(site: Site) -> None:
+    """Nova's books change under the run: some are rebooted, some started, each once."""
+    settings = site.region.cloud.tables.settings
+    ids = _outage(site, 40)
+    assert settings.first_power_sync_seconds > 10
+    site.until(lambda: site.now - _booted_at(site) > settings.first_power_sync_seconds - 4)
+
+    result = site.operator().recover("compute-1")
+
+    _assert_all_back(site, ids, result)
+    assert set(_starts(site)) == {"reboot", "os-start"}
+
+
+def _booted_at(site: Site) -> float:
+    entries = [e.at for e in site.region.machines.ledger if e.what == "booted"]
+    return entries[-1]
+
+
+def test_a_host_whose_nova_compute_is_not_up_yet_is_waited_for_by_the_operator(site: Site) -> None:
+    """Nothing is asked of a daemon that does not answer; the refusal says what is missing."""
+    ids = site.seed("compute-1", 3)
+    site.lose("compute-1")
+    site.until(lambda: site.region.cluster.nodes["compute-1"].connected)
+
+    with pytest.raises(Refused) as refusal:
+        site.operator().recover("compute-1")
+
+    assert refusal.value.code == "HOST_DEGRADED"
+    assert "nova-compute" in (refusal.value.why or "")
+    assert site.log.writes() == ()
+    assert site.running(*ids) == dict.fromkeys(ids, ())
+
+
+def test_a_host_that_is_lost_again_ends_the_run_and_is_recovered_as_an_outage(site: Site) -> None:
+    """What was not asked for is not asked for; the same command then fences and evacuates."""
+    ids = _outage(site, 30)
+    site.when(lambda: len(_starts(site)) >= 6, lambda: site.region.apply(Crash(host="compute-1")))
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    asked = len(_starts(site))
+    assert failure.value.code in ("HOST_LOST", "HOST_DEGRADED", "EVIDENCE_LOST")
+    assert "were not asked for" in failure.value.state
+    assert asked < len(ids)
+    site.until(lambda: site.region.machines["compute-1"].boots == 3)
+    site.until(lambda: _is_back(site))
+    site.pass_time(10)
+    result = site.operator().recover("compute-1")
+    assert result.complete
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("point", range(24))
+def test_a_killed_run_is_finished_by_the_same_command(
+    build: NewSite, point: int, elsewhere: bool
+) -> None:
+    """Law L8: on the same controller, or by what is in the world alone; no server twice."""
+    cluster = ClusterSettings(reboot_action=RebootAction.REBOOT)
+    site = build(*HOSTS, settings=RegionSettings(cluster=cluster))
+    ids = _outage(site, 3)
+    with pytest.raises(Killed):
+        site.operator(dies_at=1 + 2 * point).recover("compute-1")
+    store = site.other_controller() if elsewhere else None
+
+    result = site.operator(store=store).recover("compute-1")
+    if not result.complete:  # the fate of a request was not known: ten minutes later it is
+        assert {end.end for end in result.evacuated.failed} == {End.UNKNOWN}
+        site.pass_time(600)
+        result = site.operator(store=store).recover("compute-1")
+
+    assert result.complete
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+    assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
