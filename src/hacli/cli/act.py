@@ -110,6 +110,9 @@ def recover(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: 
       hacli recover compute-3
       hacli recover compute-3 --yes -m "INC-4711"
 
+    A HOST that was fenced and is back keeps its VMs: those that ran before and
+    do not run now are started there, each once; nothing is powered off.
+
     The same command again goes on where it stopped. Exit codes: 0 every VM is
     back, 3 some are not (named), 4 refused, 5 power off not proven and no VM
     touched, 6 a source is silent, 9 another run works on the host.

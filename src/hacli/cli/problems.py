@@ -36,7 +36,22 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "HOST_RETURNED": Problem(
         "The host is alive again after a recovery and still forced down, disabled or gated.",
-        ("hacli enable HOST    takes it back, step by step",),
+        (
+            "hacli enable HOST    takes it back, step by step",
+            "then hacli recover HOST    starts what was not evacuated, where it is",
+        ),
+    ),
+    "HOST_LOST": Problem(
+        "The host was lost, or fenced, again while VMs were being started on it.",
+        ("hacli recover HOST    judges it anew: an outage, or started in place once it is back",),
+    ),
+    "VMS_STOPPED": Problem(
+        "The host was fenced and is back, and VMs that ran on it before do not run: their guests "
+        "died with it, whatever Nova calls them.",
+        (
+            "hacli recover HOST --dry-run    shows which, and how each is started",
+            "hacli recover HOST    starts each once, where it is; those that run are not touched",
+        ),
     ),
     "HOST_NAME": Problem(
         "No host has exactly this name. hacli never guesses.", ("hacli status --all",)
@@ -133,7 +148,8 @@ PROBLEMS: dict[str, Problem] = {
         ),
     ),
     "VM_STATE": Problem(
-        "Nova evacuates only VMs that are active, stopped or in error.",
+        "Nova evacuates only VMs that are active, stopped or in error; started in place are only "
+        "those that were plainly running.",
         ("Repair the host, or: openstack server set --state error VM, then recover again.",),
     ),
     "VM_MIGRATING": Problem(
@@ -188,11 +204,32 @@ PROBLEMS: dict[str, Problem] = {
         "It is not known whether Nova took the request: no answer, and no trace yet.",
         ("hacli recover HOST    in ten minutes: it looks again and asks only when that is safe",),
     ),
+    "VM_NOT_STARTED": Problem(
+        "The VM was to be started where it is, and does not run; the text says what Nova says.",
+        ("Look at nova-compute's log on the host.", "openstack server reboot --hard VM"),
+    ),
+    "VM_STARTED_ONCE": Problem(
+        "Somebody has asked Nova for something with this VM since the outage, and it does not run. "
+        "hacli asks for no VM twice.",
+        (
+            "openstack server event list VM    shows who asked for what",
+            "openstack server reboot --hard VM",
+        ),
+    ),
+    "VM_EVACUATED": Problem(
+        "An evacuation of the VM away from this host has not ended, or has failed on another host, "
+        "where a copy may run: it is not started here.",
+        ("Look on the destination (virsh list).", "hacli explain VM_STUCK"),
+    ),
+    "VM_UNSURE": Problem(
+        "Whether the VM runs, or ran before the outage, is not certain, so it is not touched.",
+        ("Look at it; if it should run: openstack server reboot --hard VM",),
+    ),
     "VM_NOT_ASKED": Problem(
         "The request for the VM never reached Nova.", ("hacli recover HOST    goes on from here",)
     ),
     "PARTIAL_RECOVERY": Problem(
-        "The host is off and most VMs are back; those named are not.",
+        "Most VMs are back; those named are not.",
         ("hacli recover HOST    tries only these again",),
     ),
     "OPEN_EVACUATIONS": Problem(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 30.0
 STEP_WIDTH = 14
 BAR = 22
+LIVE_STEPS = ("evacuate", "start")
 
 Listener = Callable[[StoredEvent], None]
 
@@ -69,8 +70,11 @@ def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for e
             return f"evidence of death ({witness}): {text}"
         case PlanMade(servers=servers):
             return f"plan: {len(servers)} VMs"
-        case Intent(server_name=name, attempt=attempt, target=target):
-            return f"asking for {name} (request {attempt})" + (f" on {target}" if target else "")
+        case Intent(server_name=name, attempt=attempt, target=target, order=order):
+            what = "" if order == "evacuate" else f"{order} of "
+            return f"asking for {what}{name} (request {attempt})" + (
+                f" on {target}" if target else ""
+            )
         case Asked(server=server, outcome=outcome, text=text):
             return f"{server[:8]} {outcome} {text}".rstrip()
         case ServerChanged(server_name=name, status=status, to=to, text=text):
@@ -90,9 +94,9 @@ def _loud(status: str) -> str:
 
 
 def _counts(event: Progressed) -> str:
+    verb = "starting" if event.step == "start" else "rebuilding"
     return (
-        f"{event.done} done, {event.running} rebuilding, "
-        f"{event.waiting} waiting, {event.failed} failed"
+        f"{event.done} done, {event.running} {verb}, {event.waiting} waiting, {event.failed} failed"
     )
 
 
@@ -119,7 +123,7 @@ def _is_news(stored: StoredEvent) -> bool:
     """What a reader of a log wants without -v."""
     event = stored.event
     if isinstance(event, ServerChanged):
-        return event.status not in ("rebuilding", "verified")
+        return event.status not in ("rebuilding", "verified", "starting", "started")
     if isinstance(event, GateChecked):
         return not event.passed
     return not isinstance(event, StepStarted | Intent | Asked | PlanMade)
@@ -137,10 +141,10 @@ class LiveRegion:
     def __call__(self, stored: StoredEvent) -> None:
         """Take in one event and draw."""
         event = stored.event
-        if isinstance(event, StepStarted) and event.step == "evacuate":
+        if isinstance(event, StepStarted) and event.step in LIVE_STEPS:
             self._start(stored.time.timestamp())
         elif isinstance(event, StepDone):
-            if event.step == "evacuate":
+            if event.step in LIVE_STEPS:
                 self._stop()
             self._line(_step_head(stored, event), event.text, _step_style(event))
         elif isinstance(event, ServerChanged):
@@ -153,7 +157,7 @@ class LiveRegion:
             self._stop()
 
     def _take_server(self, stored: StoredEvent, event: ServerChanged) -> None:
-        if event.status == "rebuilding":
+        if event.status in ("rebuilding", "starting"):
             self._newest[event.server_name] = event.to or "..."
             return
         self._newest.pop(event.server_name, None)
@@ -185,13 +189,14 @@ class LiveRegion:
         total = max(1, event.done + event.running + event.waiting + event.failed)
         filled = BAR * (event.done + event.failed) // total
         seconds = int(at - self._began)
+        deeds = "starts" if event.step == "start" else "rebuilds"
         moving = "   ".join(f"{name} -> {to}" for name, to in tuple(self._newest.items())[:3])
         self._live.update(
             Text(
                 f"\n  [{'#' * filled}{'.' * (BAR - filled)}]  {_counts(event)}"
                 f"   {seconds // 60}:{seconds % 60:02d}\n"
                 f"  {moving}\n"
-                "  Ctrl-C leaves, the rebuilds go on; same command again to come back.",
+                f"  Ctrl-C leaves, the {deeds} go on; same command again to come back.",
                 no_wrap=True,
                 overflow="ellipsis",
             )

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from hacli.cli import start_screen
 from hacli.cli.text import columns, duration, names, wrapped
 from hacli.domain.evacuation import End, Plan, ServerRun, Skip
 from hacli.domain.events import JsonValue
@@ -30,6 +31,13 @@ def dry_run_lines(prepared: Prepared, options: Options, *, command: str | None) 
     if prepared.already:
         yield prepared.already + "."
         return
+    if prepared.starts is not None:
+        yield from start_screen.plan_lines(prepared.starts)
+        yield from _skip_lines(prepared.starts.skips)
+        if command:
+            yield ""
+            yield f"To do it:  {command}"
+        return
     yield "Plan" if options.verb is Verb.FENCE else f"Plan for {_census(prepared.plan)}"
     yield from columns([(str(i + 1), *row) for i, row in enumerate(_steps(prepared, options))])
     yield from _skip_lines(prepared.plan.skips)
@@ -43,7 +51,7 @@ def _name_lines(prepared: Prepared) -> Iterator[str]:
     node = f"Pacemaker node {host.node.name}" if host.node else "not known to Pacemaker"
     nova = f"Nova host {host.service.host}" if host.service else "not known to Nova"
     yield f"{host.name}   {node}, {nova}"
-    if host.bmc is not None:
+    if host.bmc is not None and prepared.starts is None:
         yield " " * (len(host.name) + 3) + f"{host.bmc.label} ({host.bmc.origin})"
 
 
@@ -74,6 +82,11 @@ def _steps(prepared: Prepared, options: Options) -> Iterator[tuple[str, str]]:
 def question_lines(prepared: Prepared, options: Options) -> Iterator[str]:
     """What the operator is about to do, before the name is typed."""
     name, passed = prepared.host.name, sum(gate.passed for gate in prepared.gates)
+    if prepared.starts is not None:
+        yield f"{name}: {start_screen.census(prepared.starts)}"
+        yield start_screen.question_line(prepared, prepared.starts)
+        yield from _skip_lines(prepared.starts.skips)
+        return
     census = "" if options.verb is Verb.FENCE else f"{_census(prepared.plan)}, "
     yield f"{name}: {census}safety checks {passed}/{len(prepared.gates)} ok"
     for gate in prepared.gates:
@@ -115,6 +128,8 @@ def end_lines(result: Recovered) -> Iterator[str]:
     """The last screen of a run that was carried out."""
     if result.already:
         yield result.already + "."
+        if result.in_place:
+            return
         yield f"Next:   repair it, then   hacli enable {result.host}"
         return
     if result.verb is Verb.FENCE:
@@ -131,6 +146,8 @@ def _counts(evacuated: Evacuated) -> tuple[int, int]:
 
 
 def _power_words(result: Recovered) -> str:
+    if result.in_place:
+        return f"{result.host} runs and is in service"
     if result.powered_on:
         return f"{result.host} was switched on again and is disabled"
     if result.evidence is None:
@@ -140,6 +157,9 @@ def _power_words(result: Recovered) -> str:
 
 def _good_end(result: Recovered) -> Iterator[str]:
     good, total = _counts(result.evacuated)
+    if result.in_place:
+        yield from start_screen.good_end(result, good=good, total=total)
+        return
     title = DONE[result.verb]
     yield f"{title} {result.host}: {good} of {total} VMs in {duration(result.took_s)}"
     yield f"{_power_words(result)}; it will get no VMs until you say so."
@@ -151,6 +171,8 @@ def _partial_end(result: Recovered) -> Iterator[str]:
     good, total = _counts(result.evacuated)
     left = f"PARTLY {DONE[result.verb]} {result.host}: {good} of {total} VMs in "
     left += duration(result.took_s)
+    if result.in_place:
+        left = start_screen.end_title(result, good=good, total=total)
     right = "[PARTIAL_RECOVERY]"
     yield left.ljust(WIDTH - 1 - len(right)) + right
     for label, lines in _what(result):
@@ -179,6 +201,9 @@ def _next_steps(result: Recovered) -> Iterator[str]:
     ends = {end.end for end in result.evacuated.failed}
     reasons = {skip.reason.value for skip in result.evacuated.skips}
     name = result.host
+    if result.in_place:
+        yield f"look at those, then   hacli recover {name}   (asks for no VM twice)"
+        return
     if ends:
         yield f"mend that, then   hacli recover {name}   (asks only for what is left)"
     if End.STUCK in ends:
@@ -207,6 +232,7 @@ def result_document(result: Recovered) -> dict[str, object]:
         "evidence": result.evidence,
         "took_s": round(result.took_s, 3),
         "powered_on": result.powered_on,
+        "in_place": result.in_place,
         "recovered": good,
         "servers_total": total,
         "servers": [
@@ -234,10 +260,16 @@ def result_document(result: Recovered) -> dict[str, object]:
 
 def plan_document(prepared: Prepared, options: Options) -> dict[str, object]:
     """A dry run as JSON."""
+    starts, skips = prepared.starts, prepared.plan.skips
+    steps, servers = _steps(prepared, options), [_run_document(r) for r in prepared.plan.runs]
+    if starts is not None:
+        skips, steps = starts.skips, iter((("start", start_screen.STEP),))
+        servers = [start_screen.start_document(start) for start in starts.starts]
     return {
         "dry_run": True,
         "host": prepared.host.name,
         "already": prepared.already,
+        "in_place": starts is not None,
         "gates": [
             {
                 "gate": gate.name,
@@ -249,11 +281,11 @@ def plan_document(prepared: Prepared, options: Options) -> dict[str, object]:
             }
             for gate in prepared.gates
         ],
-        "steps": [{"step": step, "text": text} for step, text in _steps(prepared, options)],
-        "servers": [_run_document(run) for run in prepared.plan.runs],
+        "steps": [{"step": step, "text": text} for step, text in steps],
+        "servers": servers,
         "left_alone": [
             {"id": s.server.id, "name": s.server.name, "code": s.reason.value, "text": s.text}
-            for s in prepared.plan.skips
+            for s in skips
         ],
     }
 

@@ -18,6 +18,8 @@ ATTENTION = frozenset(CODES)
 def codes_of(state: HostState, verdict: Verdict, view: ClusterView | None) -> tuple[str, ...]:
     """Stable problem codes of one host."""
     found = [CODES[verdict]] if verdict in CODES else []
+    if state.to_start:
+        found = ["VMS_STOPPED", *(code for code in found if code != "HOST_RETURNED")]
     host = state.host
     if host.ambiguous:
         found.append("NAME_AMBIGUOUS")

@@ -70,6 +70,7 @@ def _host_document(
         "fence_devices": list(devices_for(state.host, view)),
         "servers": state.servers,
         "servers_exact": state.servers_exact,
+        "servers_to_start": state.to_start,
     }
 
 

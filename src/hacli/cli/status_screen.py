@@ -244,13 +244,20 @@ def _reasons(view: StatusView, state: HostState) -> Iterator[str]:
         yield _fence_text(node.fence_events[0])
     if state.power_unknown_because:
         yield f"power: {state.power_unknown_because}"
-    stopped = [s for s in node.chain if s.role.value != "Started"]
-    if stopped and connected(node):
+    yield from _reasons_of_living(state)
+
+
+def _reasons_of_living(state: HostState) -> Iterator[str]:
+    node, service = state.host.node, state.host.service
+    stopped = [s for s in node.chain if s.role.value != "Started"] if node is not None else []
+    if stopped and node is not None and connected(node):
         yield "not running: " + ", ".join(
             s.name + (f" ({s.failure})" if s.failure else "") for s in stopped
         )
-    if host.service is not None and not host.service.enabled:
-        yield f"disabled: {host.service.disabled_reason or 'no reason given'}"
+    if state.to_start:
+        yield f"{state.to_start} VMs died with it, and have not been started since"
+    if service is not None and not service.enabled:
+        yield f"disabled: {service.disabled_reason or 'no reason given'}"
 
 
 def _fence_text(event: FenceEvent) -> str:
@@ -316,9 +323,13 @@ def _verdict(view: StatusView) -> Iterator[str]:
         return
     returned = _needy(view, Verdict.RETURNED)
     if returned:
+        waiting = [state for state in returned if state.to_start]
         text = f"{_list(returned)} is back and waits for you."
-        yield text
-        yield from _next([f"hacli enable {state.host.name}" for state in returned])
+        if waiting and len(waiting) == len(returned):
+            vms = sum(state.to_start for state in waiting)
+            text = f"{_list(waiting)} is back: {vms} VMs that ran on it wait to be started there."
+        yield from wrapped("", text, indent=0)
+        yield from _next([_command_for(state) for state in returned])
         return
     unclear = _needy(view, Verdict.UNKNOWN, Verdict.DEGRADED)
     if unclear:
@@ -327,6 +338,11 @@ def _verdict(view: StatusView) -> Iterator[str]:
             yield from _next([f"hacli status {state.host.name}" for state in unclear[:3]])
     elif region.complete:
         yield _all_well(len(_needy(view, Verdict.READY)), total)
+
+
+def _command_for(returned: HostState) -> str:
+    name = returned.host.name
+    return f"hacli recover {name} --dry-run" if returned.to_start else f"hacli enable {name}"
 
 
 def _all_well(ready: int, total: int) -> str:

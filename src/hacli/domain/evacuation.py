@@ -346,6 +346,7 @@ class End(Enum):
     STUCK = "VM_STUCK"
     UNKNOWN = "VM_UNKNOWN"
     NOT_ASKED = "VM_NOT_ASKED"
+    NOT_STARTED = "VM_NOT_STARTED"
 
 
 @dataclass(frozen=True, kw_only=True)

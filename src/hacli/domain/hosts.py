@@ -194,7 +194,7 @@ class Verdict(Enum):
     FENCED = "fenced"  # off, and still the home of servers
     UNKNOWN = "unknown"  # a source that decides is silent, in maintenance or ambiguous
     DEGRADED = "degraded"  # alive, but nova-compute or its chain is not well
-    RETURNED = "returned"  # alive again, waits for `hacli enable`
+    RETURNED = "returned"  # alive again, waits for `hacli enable`, or its servers to be started
     OFF = "off"  # off and empty: recovered
     DISABLED = "disabled"  # healthy, an operator keeps new servers away
     READY = "ready"
@@ -209,6 +209,7 @@ class HostState:
     power_unknown_because: str | None
     servers: int | None
     servers_exact: bool
+    to_start: int = 0  # they ran before the host was fenced, and wait to be started on it
 
 
 def connected(node: ClusterNode) -> bool:
@@ -286,7 +287,9 @@ def verdict_of(state: HostState, view: ClusterView | None) -> Verdict:
         if state.power is PowerState.ON:
             return Verdict.FAILED if state.servers != 0 else Verdict.OFF
         return Verdict.OFF if state.servers == 0 else Verdict.FENCED
-    return _verdict_of_living(node, service)
+    verdict = _verdict_of_living(node, service)
+    waits = state.to_start and verdict in (Verdict.READY, Verdict.DISABLED)
+    return Verdict.RETURNED if waits else verdict
 
 
 def disabled_by_recovery(service: ComputeService) -> bool:

@@ -165,6 +165,18 @@ def _stopped_services(node: ClusterNode) -> str:
     return f"not started yet: {', '.join(names)}"
 
 
+def may_have_stopped(server: Server, fenced_at: datetime) -> bool:
+    """Whether it is worth a question: Nova's list alone does not tell that it runs again.
+
+    An ACTIVE server whose record has not been written since the fence was not started by Nova
+    since; a stopped one is news only if its record has been.
+    """
+    if server.updated_at is None:
+        return True
+    since_s = (server.updated_at - fenced_at).total_seconds()
+    return since_s > -CLOCKS_S if server.vm_state == "stopped" else since_s < CLOCKS_S
+
+
 def to_ask_hypervisor(records: Records, wishes: Wishes) -> tuple[str, ...]:
     """Ids of the servers that Nova calls ACTIVE: only the hypervisor knows whether they run."""
     return tuple(
@@ -246,9 +258,14 @@ def _screened(server: Server, records: Records, wishes: Wishes) -> Way | Skip | 
     if server.task_state is not None:
         return skip(Reason.STATE, f"Nova is at work on it ({server.task_state})")
     if server.vm_state not in ("active", "stopped") or not server.launched:
-        fault = f": {server.fault}" if server.fault else ""
-        return skip(Reason.STATE, f"it is {server.vm_state}, and was not plainly running{fault}")
+        return skip(Reason.STATE, _odd_state(server))
     return None
+
+
+def _odd_state(server: Server) -> str:
+    if server.vm_state == "error":
+        return "it is in ERROR" + (f": {server.fault}" if server.fault else "")
+    return f"it is {server.vm_state}: only what was plainly running is started"
 
 
 def _evacuated(server: Server, evacuations: Iterable[Migration]) -> str | None:

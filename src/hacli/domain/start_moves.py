@@ -64,7 +64,7 @@ def next_start(run: StartRun, *, now: float, policy: Policy) -> StartMove:
     if run.in_flight or run.seen_at == NEVER or run.seen_at < run.answered_at:
         return WaitForIt()
     if run.server is None:
-        end = End.UNKNOWN if run.asked else End.NOT_ASKED
+        end = End.UNKNOWN if run.asked else End.NOT_STARTED
         return Ended(end=end, text="it is not on this host any more, by Nova's list")
     if isinstance(run.answer, NotSent) and run.unsent >= MAX_UNSENT:
         text = f"the request could not be sent: {run.answer.why}"
@@ -96,7 +96,7 @@ def _after_yes(server: Server) -> Ended:
     if server.status == "ACTIVE" and server.power_state == POWER_RUNNING:
         return Ended(end=End.VERIFIED, text=f"ACTIVE on {server.host}")
     fault = f": {server.fault}" if server.fault else ""
-    return Ended(end=End.FAILED, text=f"its start ended in {server.status}{fault}")
+    return Ended(end=End.NOT_STARTED, text=f"its start ended in {server.status}{fault}")
 
 
 def _after_look(run: StartRun, server: Server, *, now: float, policy: Policy) -> StartMove:
@@ -108,7 +108,7 @@ def _after_look(run: StartRun, server: Server, *, now: float, policy: Policy) ->
     if found is Guest.NOT_RUNNING:
         return Ended(end=End.VERIFIED, text="it was stopped on purpose, and stays so")
     if isinstance(found, Skip):
-        return Ended(end=End.FAILED if run.asked else End.NOT_ASKED, text=found.text)
+        return Ended(end=End.NOT_STARTED, text=found.text)
     if isinstance(found, str):
         patient = now - max(run.began, run.answered_at) < policy.silence_limit_s
         text = f"whether it runs is not known: {found}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from hacli.domain.cluster import ClusterView
+from hacli.domain.evacuation import Records, Wishes
+from hacli.domain.gates import objections
 from hacli.domain.hosts import (
     ComputeHost,
     HostNames,
@@ -14,11 +16,14 @@ from hacli.domain.hosts import (
     join_hosts,
     verdict_of,
 )
+from hacli.domain.policy import Storage
 from hacli.domain.power import PowerState
 from hacli.domain.servers import Caller, Hypervisor, ServerList, ServiceList
+from hacli.domain.start_in_place import fenced_and_back, gates_to_start, may_have_stopped
 from hacli.errors import Refused, SourceError, UsageError
 from hacli.ports import World
 from hacli.service.asking import ask, ask_all
+from hacli.service.starts import read_starts
 
 T = TypeVar("T")
 
@@ -159,7 +164,13 @@ def observe_region(
     powers = _read_powers(world, hosts) if power else {}
     listed = _list_servers(world, suspects, sources)
     counts = _count_servers(world, sources)
-    states = tuple(_state(host, powers, listed, counts) for host in hosts)
+    states = tuple(
+        replace(
+            _state(host, powers, listed, counts),
+            to_start=_count_to_start(world, host, sources, listed.get(host.name)),
+        )
+        for host in hosts
+    )
     return Region(
         sources=sources,
         states=states,
@@ -169,7 +180,37 @@ def observe_region(
     )
 
 
+def _count_to_start(
+    world: World,
+    host: ComputeHost,
+    sources: Sources,
+    listed: ServerList | SourceError | None,
+) -> int:
+    """How many servers of a host that is back wait to be started, by what can be known cheaply.
+
+    Asked about are only servers that nobody but Nova itself has touched since the fence.
+    """
+    fenced_at = fenced_and_back(host, sources.cluster)
+    if fenced_at is None or not isinstance(listed, ServerList) or listed.cells_down:
+        return 0
+    if objections(gates_to_start(host, sources.cluster)):
+        return 0
+    records = Records(
+        servers=tuple(server for server in listed.servers if may_have_stopped(server, fenced_at)),
+        evacuations=(),
+        moves=(),
+        groups=(),
+        storage=Storage.LOCAL,
+    )
+    if not records.servers:
+        return 0
+    plan = read_starts(world, records, Wishes(), fenced_at=fenced_at)
+    return len(plan.starts)
+
+
 def _needs_a_look(host: ComputeHost, view: ClusterView | None) -> bool:
+    if fenced_and_back(host, view) is not None:
+        return True  # what died with it is nowhere but in the list of its servers
     healthy = (
         view is not None
         and host.node is not None

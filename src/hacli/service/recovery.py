@@ -363,8 +363,9 @@ def carry_out(
     if prepared.already is not None:
         empty = Evacuated(ends=(), skips=())
         result = _result(run, options, None, empty, began)
-        powered_on = options.power_on and _power_on(run)
-        return replace(result, already=prepared.already, powered_on=powered_on)
+        powered_on = options.power_on and prepared.starts is None and _power_on(run)
+        in_place = prepared.starts is not None
+        return replace(result, already=prepared.already, powered_on=powered_on, in_place=in_place)
     if prepared.starts is not None:
         started = _start_there(run, prepared, prepared.starts)
         return replace(_result(run, options, None, started, began), in_place=True)
