@@ -2,18 +2,21 @@
 
 import pytest
 
-from hacli.domain.evacuation import End
-from hacli.errors import Failed, Refused
+from hacli.domain.evacuation import End, Reason
+from hacli.domain.hosts import GATE_ATTRIBUTE
+from hacli.errors import Failed, HacliError, Interrupted, Refused
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER
+from hacli.lab.cloud_records import MigrationStatus
 from hacli.lab.cluster_facts import ClusterSettings
-from hacli.lab.commands import Crash
+from hacli.lab.commands import Crash, PowerOn
 from hacli.lab.http_shapes import Caller, Request
 from hacli.lab.nova_api import NovaApi
 from hacli.lab.region import RegionSettings
 from hacli.service.recovery import Recovered
 from tests.fakes.clock import Killed
-from tests.fakes.world import Site
+from tests.fakes.nova import Wire, WireFault
+from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
 
 HOSTS = ("compute-1", "compute-2", "compute-3")
@@ -248,4 +251,176 @@ def test_a_killed_run_is_finished_by_the_same_command(
 
     assert result.complete
     assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+    assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
+
+
+@pytest.mark.parametrize("wire", list(Wire))
+def test_a_request_whose_answer_is_lost_is_asked_once_more_at_most_when_no_trace_is_left(
+    site: Site, wire: Wire
+) -> None:
+    """Section 4: what was done is followed, what was not sent is sent, what is unknown is named."""
+    ids = _outage(site, 3)
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(wire, "POST", "servers/.*/action", times=1))
+
+    result = operator.recover("compute-1")
+
+    if wire is Wire.DROPPED:
+        assert [end.end for end in result.evacuated.failed] == [End.UNKNOWN]
+        again = site.operator().recover("compute-1")
+        assert [end.end for end in again.evacuated.failed] == [End.UNKNOWN]
+        site.pass_time(600)
+        result = site.operator().recover("compute-1")
+    assert result.complete
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+    assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
+
+
+def test_two_operators_on_one_machine_do_not_meet(site: Site) -> None:
+    """The second one is told who works there."""
+    ids = _outage(site, 6)
+    refused: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(HacliError) as busy:
+            site.operator().recover("compute-1")
+        refused.append(busy.value.code)
+
+    first = site.operator(listeners=(lambda _: second() if not refused else None,))
+
+    _assert_all_back(site, ids, first.recover("compute-1"))
+    assert refused == ["LOCKED"]
+
+
+def test_a_second_operator_elsewhere_follows_what_the_first_one_asked_for(site: Site) -> None:
+    """Without the first one's journal: by task state and action log, no server is asked twice."""
+    ids = _outage(site, 12)
+    first = site.operator()
+    site.when(lambda: len(_starts(site)) >= 5, lambda: _kill(first))
+    with pytest.raises(Killed):
+        first.recover("compute-1")
+
+    result = site.operator(store=site.other_controller()).recover("compute-1")
+
+    assert result.complete
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
+    assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
+
+
+def _kill(operator: Operator) -> None:
+    operator.process.dead = True
+
+
+@pytest.mark.parametrize("status", [MigrationStatus.ACCEPTED, MigrationStatus.PRE_MIGRATING])
+def test_a_server_with_an_open_evacuation_is_never_started_in_place(
+    site: Site, status: MigrationStatus
+) -> None:
+    """It may come to run on its destination at any moment: named, with the reason."""
+    ids = _outage(site, 3)
+    tables = site.region.cloud.tables
+    record = tables.add_migration(tables.servers[ids[0]], kind="evacuation", dest="compute-2")
+    tables.set_status(record, status)
+
+    result = site.operator().recover("compute-1")
+
+    assert [skip.reason for skip in result.evacuated.skips] == [Reason.EVACUATED]
+    assert _starts(site, ids[0]) == []
+    assert site.running(*ids[1:]) == dict.fromkeys(ids[1:], ("compute-1",))
+
+
+def test_what_was_evacuated_is_not_started_again_on_the_source(build: NewSite) -> None:
+    """Half were rebuilt elsewhere; after enable the other half, with local disks, start here."""
+    site = build(*HOSTS)
+    ids = site.seed("compute-1", 6, local=3)
+    site.pass_time(10)
+    site.lose("compute-1")
+    site.operator().recover("compute-1")
+    site.region.apply(PowerOn(host="compute-1"))
+    site.operator().enable("compute-1")
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    homes = site.running(*ids)
+    assert {homes[key] for key in ids[:3]} == {("compute-1",)}
+    assert all(homes[key] != ("compute-1",) and len(homes[key]) == 1 for key in ids[3:])
+
+
+@pytest.mark.parametrize("mark", ["gate", "forced down", "disabled"])
+def test_a_host_that_a_recovery_has_set_apart_is_to_be_enabled_first(site: Site, mark: str) -> None:
+    """Gate, force-down or marker: whoever set them still counts on it."""
+    _outage(site, 2)
+    service = site.region.cloud.tables.compute_service("compute-1")
+    assert service is not None
+    if mark == "gate":
+        site.region.cluster.cib.set_attribute("compute-1", GATE_ATTRIBUTE, "r-000000")
+    elif mark == "forced down":
+        service.forced_down = True
+    else:
+        service.disabled, service.disabled_reason = True, "hacli:r-000000 recover"
+
+    with pytest.raises(Refused) as refusal:
+        site.operator().recover("compute-1")
+
+    assert refusal.value.code == "HOST_RETURNED"
+    assert "hacli enable compute-1" in refusal.value.next_steps[0]
+    assert _starts(site) == []
+
+
+def test_a_gate_that_is_set_in_the_middle_stops_the_run(site: Site) -> None:
+    """Somebody recovers the host after all: nothing more is started on it."""
+    ids = _outage(site, 30)
+    cib = site.region.cluster.cib
+    site.when(
+        lambda: len(_starts(site)) >= 4,
+        lambda: cib.set_attribute("compute-1", GATE_ATTRIBUTE, "r-000000"),
+    )
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    assert failure.value.code == "HOST_RETURNED"
+    assert len(_starts(site)) < len(ids)
+
+
+def test_a_silent_hypervisor_leaves_its_servers_named(site: Site) -> None:
+    """Law L1: no answer is not "not running"."""
+    ids = _outage(site, 2)
+    operator = site.operator()
+    path = f"servers/{ids[0]}/diagnostics"
+    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "GET", path))
+
+    result = operator.recover("compute-1")
+
+    assert [skip.reason for skip in result.evacuated.skips] == [Reason.UNSURE]
+    assert _starts(site, ids[0]) == []
+
+
+def test_requests_stay_few(site: Site) -> None:
+    """Per started server: hypervisor and action log once more, and one POST; lists beside."""
+    ids = _outage(site, 40)
+    operator = site.operator()
+    prepared = operator.prepare("compute-1")
+    asked = len(site.log.calls)
+
+    result = operator.recover("compute-1")
+
+    calls = [c for c in site.log.calls[asked:] if c.port == "nova" and ids[7] in c.what]
+    assert prepared.starts is not None
+    assert result.complete
+    assert len(calls) == 2 + 3  # the plan's two questions, then the run's three requests
+
+
+def test_ctrl_c_gives_the_prompt_back_and_the_same_command_goes_on(site: Site) -> None:
+    """What Nova has accepted goes on."""
+    ids = _outage(site, 12)
+    operator = site.operator()
+    operator.clock.interrupt_at = operator.clock.monotonic() + 2.5
+
+    with pytest.raises(Interrupted) as stopped:
+        operator.recover("compute-1")
+
+    assert "were not asked for" in stopped.value.state
+    result = site.operator().recover("compute-1")
+    assert result.complete
     assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from hacli.domain.cluster import ClusterView, FenceDevice
 from hacli.domain.evacuation import Plan
-from hacli.domain.hosts import ComputeHost, connected, lost, opinion_counts, stopped_on_purpose
+from hacli.domain.hosts import (
+    ComputeHost,
+    connected,
+    disabled_by_recovery,
+    lost,
+    opinion_counts,
+    stopped_on_purpose,
+)
 from hacli.domain.power import IPMI_PORT, Bmc
 from hacli.domain.servers import ServiceList
 from hacli.errors import NotPermitted, SourceError
@@ -92,6 +99,8 @@ def _down(facts: GateFacts) -> Gate:
         )
 
     if view is None:
+        if service is not None and service.forced_down and not disabled_by_recovery(service):
+            return no("somebody else told Nova that it is down", "HOST_HEALTHY")
         if state is False:
             return Gate(name="host is down", passed=True, text=nova)
         return no("no cluster was asked", "HOST_HEALTHY")

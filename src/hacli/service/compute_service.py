@@ -4,11 +4,11 @@ A write whose answer is uncertain is read back, never believed and never repeate
 four are idempotent in Nova, so that one more try after a read-back is safe.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hacli.domain.events import StepDone, StepStarted
 from hacli.domain.evidence import Doubt, FenceEvidence
-from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE, MARKER
+from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE, disabled_by_recovery
 from hacli.domain.servers import Accepted, ComputeService, NotSent, Rejected, RequestOutcome
 from hacli.errors import Failed, SourceError
 from hacli.ports import Task, World
@@ -32,7 +32,7 @@ class EarlyDisable:
         self._began = run.world.clock.monotonic()
         self._task: Task[RequestOutcome] | None = None
         self.done = False  # by this run, and read back or acknowledged
-        service = run.services.of(run.nova_host)
+        service = watch.service or run.services.of(run.nova_host)
         assert service is not None
         if not service.enabled:
             self._report("skipped", f"already disabled ({service.disabled_reason or 'no reason'})")
@@ -102,12 +102,17 @@ def force_down(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> str:
     known to be ours, never one whose owner nobody knows.
     """
     service = read_service(run.world, run.nova_host)
-    if service.forced_down:
-        _set_gate(run)
-        return "Nova was told already" + ("" if _is_ours(run) else " (not by hacli; it stays)")
-    _set_gate(run)
-    _write_attribute(run, FORCED_DOWN_ATTRIBUTE)
+    evidence = _prove_again(run, watch, evidence)  # the gate stops nova-compute: on the dead alone
+    attributes = _set_gate(run)
     reason = run.marker if service.enabled else None
+    if service.forced_down:
+        if service.enabled:
+            _disable(run, watch, service)
+        ours = FORCED_DOWN_ATTRIBUTE in attributes or (
+            run.host.node is None and disabled_by_recovery(service)
+        )
+        return "Nova was told already" + ("" if ours else " (not by hacli; it stays)")
+    _write_attribute(run, FORCED_DOWN_ATTRIBUTE)
 
     def send() -> RequestOutcome:
         fresh = _prove_again(run, watch, evidence)
@@ -198,24 +203,37 @@ def change(
     )
 
 
-def _set_gate(run: Run) -> None:
-    """Keep nova-compute off the node until ``enable`` lifts it, and read the gate back."""
+def _disable(run: Run, watch: DeathWatch, service: ComputeService) -> None:
+    """Somebody else has forced the host down; new servers are kept away by us all the same."""
+    limit_s = run.policy.early_disable_limit_s
+
+    def send() -> RequestOutcome:
+        watch.wrote()
+        compute = run.world.compute
+        return ask(
+            run.world, lambda: compute.disable(service, reason=run.marker, timeout_s=limit_s)
+        )
+
+    change(run.world, run.nova_host, send, lambda now: not now.enabled, what="disable it")
+
+
+def _set_gate(run: Run) -> Mapping[str, str]:
+    """Keep nova-compute off the node until ``enable`` lifts it; returns the node's attributes.
+
+    They are read anew: somebody may have lifted a gate that the run's own facts still show. The
+    port reads back what it writes.
+    """
     cluster, node = run.world.cluster, run.host.node
     if cluster is None or node is None:
-        return
-    if GATE_ATTRIBUTE in node.attributes:
-        return
-    _write_attribute(run, GATE_ATTRIBUTE)
+        return {}
+    now = ask(run.world, cluster.read_view).node(node.name)
+    attributes = now.attributes if now is not None else {}
+    if GATE_ATTRIBUTE not in attributes:
+        _write_attribute(run, GATE_ATTRIBUTE)
+    return attributes
 
 
 def _write_attribute(run: Run, name: str) -> None:
     cluster, node = run.world.cluster, run.host.node
     if cluster is not None and node is not None:
         ask(run.world, lambda: cluster.write_attribute(node.name, name, run.journal.run))
-
-
-def _is_ours(run: Run) -> bool:
-    node = run.host.node
-    service = run.host.service
-    marked = service is not None and (service.disabled_reason or "").startswith(MARKER)
-    return marked or (node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes)

@@ -53,6 +53,7 @@ class DeathWatch:
         self._vanished: frozenset[str] = frozenset()
         self._attestation: Attestation | None = None
         self._writes = 0
+        self._service: ComputeService | None = None
         self._api_clock = _ApiClock()
         self._full_view_at = float("-inf")
         self._open: dict[str, Task[object]] = {}
@@ -68,6 +69,11 @@ class DeathWatch:
         """Whether the newest word of Pacemaker that counts says that it has a connection."""
         counting = [n for n in self._node if isinstance(n, NodeReading) and n.opinion_counts]
         return bool(counting) and counting[-1].connected
+
+    @property
+    def service(self) -> ComputeService | None:
+        """The compute service as Nova showed it last; None before it was read."""
+        return self._service
 
     def attest(self, attestation: Attestation) -> None:
         """A person's word that the host has no power."""
@@ -173,6 +179,7 @@ class DeathWatch:
         service = answer.services.of(self._host.service.host)
         if service is None or not service.known:
             return Silence(why="Nova shows no such compute service", at=began)
+        self._service = service
         if answer.writes != self._writes:
             return Silence(why="read while we were writing", at=began)
         date = self._api_clock.date_of(answer, service)

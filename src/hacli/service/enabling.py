@@ -223,11 +223,18 @@ class Enabling:
         return ask(self._world, cluster.read_view).node(node.name)
 
     def _may_release(self, service: ComputeService) -> bool:
-        """Only a force-down of ours is taken away: node attribute or marker tell."""
-        node = self._run.host.node
-        marked = disabled_by_recovery(service)
-        attribute = node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes
-        if marked or attribute or self._adopt:
+        """Only a force-down of ours is taken away.
+
+        The node attribute, written before we force down, tells; the marker alone says who disabled
+        the host, and is believed only where no cluster could keep the attribute.
+        """
+        if self._adopt:
+            return True
+        if self._run.host.node is None or self._world.cluster is None:
+            ours = disabled_by_recovery(service)
+        else:
+            ours = FORCED_DOWN_ATTRIBUTE in self._run.host.node.attributes
+        if ours:
             return True
         self._keep("the force-down is not hacli's and stays (--adopt takes it over)")
         return False

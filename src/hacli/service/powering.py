@@ -22,7 +22,7 @@ def power_on(world: World, host: ComputeHost) -> None:
             host=host.name,
         )
     opened = read_open_evacuations(world, host.service.host)
-    gated = host.node is not None and GATE_ATTRIBUTE in host.node.attributes
+    gated = bool(opened) and _is_gated(world, host)
     if opened and not gated:
         raise Refused(
             f"{host.name} stays off: {len(opened)} evacuations from it are still open.",
@@ -42,3 +42,11 @@ def power_on(world: World, host: ComputeHost) -> None:
             code="POWER_ON",
             host=host.name,
         ) from error
+
+
+def _is_gated(world: World, host: ComputeHost) -> bool:
+    """Whether the gate is there now; the facts that the run began with may be old."""
+    if world.cluster is None or host.node is None:
+        return False
+    node = ask(world, world.cluster.read_view).node(host.node.name)
+    return node is not None and GATE_ATTRIBUTE in node.attributes

@@ -620,6 +620,9 @@ def _power_on(run: Run) -> bool:
     except HacliError as error:
         run.warn("POWER_ON", f"{error.what} {error.why}".rstrip())
         return False
+    except SourceError as error:
+        run.warn("POWER_ON", f"{error.source}: {error.why}")
+        return False
     return True
 
 
