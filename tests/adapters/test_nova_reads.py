@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hacli.domain.servers import Hypervisor
-from hacli.errors import Unreadable
+from hacli.domain.servers import Guest, Hypervisor
+from hacli.errors import SourceError, Unreachable, Unreadable
 from tests.adapters.nova_records import Record, host_with, hypervisor, migration, server, service
 from tests.adapters.nova_server import (
     Answerer,
@@ -323,3 +323,45 @@ def test_groups_of_all_projects_come_in_pages_by_offset() -> None:
 
     assert [group.id for group in found] == ["g0", "g1", "g2"]
     assert {request.query["all_projects"] for request in nova.requests} == {"True"}
+
+
+def fault(kind: str, message: str) -> dict[str, object]:
+    """An error as Nova words it."""
+    return {kind: {"code": 0, "message": message}}
+
+
+POWER = "Cannot 'get_diagnostics' instance s while it is in power state running"
+
+
+@pytest.mark.parametrize(
+    ("reply", "wanted"),
+    [
+        (Reply(body={"state": "running"}), Guest.RUNNING),
+        (Reply(status=409, body=fault("conflictingRequest", POWER)), Guest.NOT_RUNNING),
+    ],
+)
+def test_the_hypervisor_is_asked_by_diagnostics(reply: Reply, wanted: Guest) -> None:
+    """A conflict over the power state is its no, though the words name the table's state."""
+    with NovaServer(answer=lambda _: reply) as nova:
+        assert nova.nova().read_guest("s") is wanted
+
+    assert [request.path for request in nova.requests] == ["/servers/s/diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (
+            Reply(status=409, body=fault("conflictingRequest", "Instance s is not ready")),
+            Unreadable,
+        ),
+        (Reply(status=501, body=fault("notImplemented", "not supported")), Unreachable),
+        (Reply(status=404, body=fault("itemNotFound", "no such instance")), Unreadable),
+    ],
+)
+def test_any_other_answer_is_no_word_about_the_guest(
+    reply: Reply, error: type[SourceError]
+) -> None:
+    """Law L1: in doubt it runs."""
+    with NovaServer(answer=lambda _: reply) as nova, pytest.raises(error):
+        nova.nova().read_guest("s")

@@ -53,6 +53,24 @@ def test_an_accepted_evacuation_gives_novas_request_id() -> None:
     ]
 
 
+def test_a_server_is_started_or_rebooted_hard_and_nothing_else() -> None:
+    """One POST each, at the version of all writes."""
+    with NovaServer(answer=lambda _: Reply(status=202)) as server:
+        nova = server.nova()
+        outcomes = [
+            nova.start(SERVER, may_send=lambda: True),
+            nova.hard_reboot(SERVER, may_send=lambda: True),
+            nova.hard_reboot(SERVER, may_send=lambda: False),
+        ]
+
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True, True, False]
+    assert isinstance(outcomes[2], NotSent)
+    assert [change.body for change in server.changes] == [
+        {"os-start": None},
+        {"reboot": {"type": "HARD"}},
+    ]
+
+
 def test_a_target_is_named_and_never_forced() -> None:
     """``force`` bypasses the scheduler, up to 2.67: it is never sent."""
     with NovaServer(answer=lambda _: Reply()) as server:

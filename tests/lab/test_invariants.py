@@ -57,6 +57,19 @@ def test_a_recovery_that_keeps_the_laws_breaks_none() -> None:
     assert check(good) == ()
 
 
+def test_a_restart_of_a_guest_that_runs_is_found() -> None:
+    """A hard reboot takes its memory; of one that died with its host it takes nothing."""
+    reboot = replace(
+        asked(5, Target(deed=Deed.SERVER, host="compute-3", server="s1")),
+        body={"reboot": {"type": "HARD"}},
+    )
+
+    found = check(story(reboot, ledger=DIED))
+
+    assert [violation.law for violation in found] == [Law.CUT_OFF]
+    assert check(story(replace(reboot, at=15), ledger=DIED)) == ()
+
+
 def test_a_server_that_runs_on_two_machines_is_found() -> None:
     """Also when it was for a moment only and nothing is left to see of it."""
     ledger = (

@@ -7,7 +7,7 @@ from hacli.domain.events import StepDone, StoredEvent
 from hacli.domain.hosts import HostNames
 from hacli.domain.policy import Policy, Storage
 from hacli.domain.power import Bmc
-from hacli.errors import Busy, Failed, Refused, SourceError, Unavailable
+from hacli.errors import Busy, Failed, Refused, Unavailable
 from hacli.lab.commands import Cut, Join, PowerOff, PowerOn
 from hacli.service.recovery import Verb, carry_out, require_gates
 from tests.fakes.clock import Killed
@@ -163,9 +163,10 @@ def test_a_cluster_that_falls_silent_after_the_fence_is_told_as_it_is(site: Site
 
     operator = site.operator(listeners=(silence,))
 
-    with pytest.raises(SourceError) as failure:
+    with pytest.raises(Failed) as failure:
         operator.recover("compute-1")
 
+    assert failure.value.code == "EVIDENCE_LOST"
     assert "compute-1 is switched off" in failure.value.state
     assert site.log.evacuations() == ()
 

@@ -24,6 +24,7 @@ class Law(StrEnum):
     ONCE = "L4"
     DISKS = "L6"
     NAMED_ONLY = "L7"
+    CUT_OFF = "cut off"  # no guest that runs is restarted
     TWICE = "twice"  # what all others are for: no server runs on two machines
     BACK = "back"  # a server that could come back did, as it was
 
@@ -67,6 +68,7 @@ def check(story: Story) -> tuple[Violation, ...]:
         *_ran_twice(story),
         *_without_death(story, machines),
         *_asked_twice(story, machines),
+        *_cut_off(story, machines),
         *_lost_disks(story),
         *_others_touched(story, machines),
     )
@@ -234,6 +236,16 @@ def _asked_twice(story: Story, machines: _Machines) -> Iterator[Violation]:
         if why is not None:
             text = f"evacuation of {story.name(target.server)} was asked {why}"
             yield Violation(law=Law.ONCE, text=text)
+
+
+def _cut_off(story: Story, machines: _Machines) -> Iterator[Violation]:
+    """No server is rebooted or started that executes: an outage that we would cause."""
+    for record, target in _targets(story.requests):
+        starts = target.deed is Deed.SERVER and {"reboot", "os-start"} & (record.body or {}).keys()
+        running = machines.running_on(target.server, record.at)
+        if starts and running:
+            text = f"{story.name(target.server)} was restarted while it ran on {_list(running)}"
+            yield Violation(law=Law.CUT_OFF, text=text)
 
 
 def _uncertain(earlier: RequestRecord, at: float, *, speed: float) -> bool:

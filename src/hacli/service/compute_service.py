@@ -150,11 +150,12 @@ def _prove_again(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> FenceE
 
 def _not_dead(run: Run, doubt: Doubt) -> Failed:
     name, alive = run.host.name, bool(doubt.signs_of_life)
+    power = "" if alive else f"By the last proof {name} is switched off. "
     return Failed(
         f"{name} is not forced down: "
         + ("it shows signs of life." if alive else "its death can no longer be proven."),
         why="; ".join(doubt.signs_of_life or doubt.missing),
-        state="No VM was asked for in this run.",
+        state=f"{power}No VM was asked for in this run.",
         next_steps=(f"hacli recover {name}    goes on from here",),
         code="SIGN_OF_LIFE" if alive else "EVIDENCE_LOST",
         host=name,
