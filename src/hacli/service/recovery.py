@@ -325,6 +325,7 @@ def _advice(code: str, prepared: Prepared) -> tuple[str, ...]:
         return (
             f"take it back into service:  hacli enable {name}",
             f"then start what stopped:    hacli recover {name}",
+            f"or fence it once more:      hacli recover {name} --allow-healthy",
         )
     if code == "HOST_DEGRADED":
         return (
