@@ -1,10 +1,11 @@
 """Which servers of a host that is back are started there: a table of what log and lists say."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from hacli.domain.cluster import ClusterNode, Role
 from hacli.domain.evacuation import (
     End,
     Ended,
@@ -13,17 +14,29 @@ from hacli.domain.evacuation import (
     Skip,
     Wishes,
 )
+from hacli.domain.gates import objections
+from hacli.domain.hosts import GATE_ATTRIBUTE
 from hacli.domain.policy import Storage
-from hacli.domain.servers import Guest, InstanceAction, Migration, RequestOutcome, Server
+from hacli.domain.servers import (
+    ComputeService,
+    Guest,
+    InstanceAction,
+    Migration,
+    RequestOutcome,
+    Server,
+)
 from hacli.domain.start_in_place import (
     StartPlan,
     Told,
     Way,
+    fenced_and_back,
+    gates_to_start,
     may_have_stopped,
     plan_starts,
     way_to_start,
 )
 from hacli.domain.start_moves import AskTo, LookAtIt, StartMove, StartRun, WaitForIt, next_start
+from tests.domain.fleet import FENCED, chain_service, fenced, host, lost, node, service, view
 from tests.domain.moves import ACCEPTED, BROKEN, NOT_SENT, POLICY, T0, TIMED_OUT, record, server
 
 FENCED_AT = T0
@@ -88,6 +101,69 @@ def test_the_action_log_decides(
     found = [way_to_start(one, order, fenced_at=FENCED_AT) for order in (log, log[::-1])]
 
     assert [f.reason if isinstance(f, Skip) else f for f in found] == [wanted] * 2
+
+
+BACK = node(fence_events=(FENCED,), node_fenced=0)
+
+
+@pytest.mark.parametrize(
+    ("one", "wanted"),
+    [
+        pytest.param(BACK, T0, id="fenced-and-connected"),
+        pytest.param(node(), None, id="never-fenced"),
+        pytest.param(fenced(), None, id="still-away"),
+        pytest.param(lost(fence_events=(FENCED,)), None, id="lost-again"),
+        pytest.param(replace(BACK, node_fenced=5), None, id="fenced-by-the-CIB"),
+        pytest.param(replace(BACK, maintenance=True), None, id="in-maintenance"),
+        pytest.param(
+            replace(BACK, fence_events=(replace(FENCED, status="failed"), FENCED)), T0,
+            id="a-later-attempt-failed",
+        ),
+        pytest.param(
+            replace(BACK, fence_events=(replace(FENCED, status="pending"), FENCED)), None,
+            id="being-fenced-again",
+        ),
+        pytest.param(
+            replace(BACK, fence_events=(replace(FENCED, action="on"),)), None, id="only-unfenced"
+        ),
+    ],
+)  # fmt: skip
+def test_a_host_is_back_when_it_was_fenced_and_is_connected(
+    one: ClusterNode, wanted: datetime | None
+) -> None:
+    """By Pacemaker alone, when its opinion counts."""
+    assert fenced_and_back(host(one, service()), view(one)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("of", "by", "code"),
+    [
+        pytest.param(BACK, service(), None, id="well"),
+        pytest.param(BACK, service(enabled=False, disabled_reason="DIMM"), None, id="by-hand"),
+        pytest.param(lost(), service(), "HOST_LOST", id="lost"),
+        pytest.param(
+            replace(BACK, attributes={GATE_ATTRIBUTE: "r-1"}), service(), "HOST_RETURNED", id="gate"
+        ),
+        pytest.param(BACK, service(forced_down=True), "HOST_RETURNED", id="forced-down"),
+        pytest.param(
+            BACK, service(enabled=False, disabled_reason="hacli:r-1 recover"), "HOST_RETURNED",
+            id="disabled-by-a-recovery",
+        ),
+        pytest.param(BACK, service(up=False), "HOST_DEGRADED", id="nova-down"),
+        pytest.param(
+            replace(BACK, chain=(chain_service(Role.STOPPED),)), service(), "HOST_DEGRADED",
+            id="chain-stopped",
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_started_on_a_host_that_is_not_wholly_back(
+    of: ClusterNode, by: ComputeService, code: str | None
+) -> None:
+    """The first objection is the one that is told; none of them has a flag."""
+    gates = objections(gates_to_start(host(of, by), view(of)))
+
+    assert next((gate.code for gate in gates), None) == code
+    assert {gate.flag for gate in gates} <= {None}
 
 
 LISTED = [

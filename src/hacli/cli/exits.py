@@ -28,7 +28,7 @@ MEANINGS: dict[ExitCode, tuple[str, str]] = {
     ExitCode.OK: ("done; already done; state could be read", "as reported"),
     ExitCode.FAILED: ("failed; the message says at which step", "maybe, the message says"),
     ExitCode.USAGE: ("wrong usage, or a question could not be asked", "no"),
-    ExitCode.PARTIAL: ("partial: the host is off, but not every VM came back", "yes"),
+    ExitCode.PARTIAL: ("partial: not every VM came back; those are named", "yes"),
     ExitCode.REFUSED: ("refused by a safety check", "no"),
     ExitCode.NOT_FENCED: (
         "power off failed or not proven; nothing was evacuated",

@@ -115,7 +115,8 @@ def fenced_and_back(host: ComputeHost, view: ClusterView | None) -> datetime | N
     node = host.node
     if node is None or view is None or not opinion_counts(node, view) or stopped_on_purpose(node):
         return None
-    newest = next((event for event in node.fence_events if event.status != "failed"), None)
+    fences = (e for e in node.fence_events if e.status != "failed" and e.action != "on")
+    newest = next(fences, None)
     if newest is None or newest.status != "success" or not connected(node) or node.node_fenced:
         return None
     return newest.completed
