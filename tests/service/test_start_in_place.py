@@ -383,6 +383,27 @@ def test_a_gate_that_is_set_in_the_middle_stops_the_run(site: Site) -> None:
     assert len(_starts(site)) < len(ids)
 
 
+def test_an_objection_stops_new_requests_while_one_is_still_on_its_way(site: Site) -> None:
+    """The run ends when that one is heard; nothing is asked for meanwhile."""
+    _outage(site, 30)
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(Wire.LOST, "POST", "servers/.*/action", times=1))
+    gated: list[float] = []
+
+    def gate() -> None:
+        gated.append(site.now)
+        site.region.cluster.cib.set_attribute("compute-1", GATE_ATTRIBUTE, "r-000000")
+
+    site.when(lambda: len(_starts(site)) >= 4, gate)
+
+    with pytest.raises(Failed) as failure:
+        operator.recover("compute-1")
+
+    posts = [call.at for call in site.log.calls if call.what.startswith("POST ")]
+    assert failure.value.code == "HOST_RETURNED"
+    assert max(posts) - gated[0] < 6
+
+
 def test_a_silent_hypervisor_leaves_its_servers_named(site: Site) -> None:
     """Law L1: no answer is not "not running"."""
     ids = _outage(site, 2)

@@ -120,6 +120,7 @@ class StartInPlace:
         self._back_at = NEVER
         self._heard_at = began
         self._silent_why = "nobody answers"
+        self._objection: tuple[str, str] | None = None  # code and why; it ends the run
         self._told_at = NEVER
         self._counts: Progressed | None = None
 
@@ -218,6 +219,8 @@ class StartInPlace:
             self._check = _Check(
                 view=tasks.submit(cluster.read_view), services=tasks.submit(compute.read_services)
             )
+        if self._objection is not None and not self._asking:
+            raise self._stopped(*self._objection)
         if self._now - self._heard_at >= self._run.policy.silence_limit_s and not self._asking:
             raise self._stopped("EVIDENCE_LOST", self._silent_why)
 
@@ -232,11 +235,13 @@ class StartInPlace:
         assert service is not None
         host = replace(self._host, node=view.node(node.name), service=services.of(service.host))
         wrong = objections(gates_to_start(host, view))
-        if not wrong and fenced_and_back(host, view) != self._fenced_at:
-            raise self._stopped("HOST_LOST", "it was fenced once more meanwhile")
-        if wrong and not self._asking:
-            raise self._stopped(wrong[0].code or "HOST_LOST", wrong[0].text)
-        if not wrong:
+        if wrong:
+            self._objection = (wrong[0].code or "HOST_LOST", wrong[0].text)
+        elif fenced_and_back(host, view) != self._fenced_at:
+            self._objection = ("HOST_LOST", "it was fenced once more meanwhile")
+        if self._objection is not None:
+            self._back_at = NEVER  # nothing more is asked; what is on its way is heard first
+        else:
             self._back_at = self._heard_at = self._check_began
 
     def _advance(self) -> None:
