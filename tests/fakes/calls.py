@@ -1,6 +1,8 @@
 """What the fakes were asked, by whom and when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from tests.fakes.scene import Observer, Scene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +17,13 @@ class Call:
     server: str | None = None
     body: dict[str, object] | None = None
     evidence_age_s: float | None = None
+    said: str | None = None  # what a BMC that was read answered
+    scene: Scene | None = None  # of those that change something, where somebody observes
+
+
+def is_write(call: Call) -> bool:
+    """Whether it changes something."""
+    return not call.what.startswith(("GET ", "read_"))
 
 
 @dataclass
@@ -22,14 +31,17 @@ class CallLog:
     """All calls of all processes, in their order."""
 
     calls: list[Call] = field(default_factory=list)
+    observer: Observer | None = None
 
     def add(self, call: Call) -> None:
         """One more."""
+        if self.observer is not None and is_write(call):
+            call = replace(call, scene=self.observer.scene(call.host))
         self.calls.append(call)
 
     def writes(self) -> tuple[Call, ...]:
         """Those that change something."""
-        return tuple(call for call in self.calls if not call.what.startswith(("GET ", "read_")))
+        return tuple(call for call in self.calls if is_write(call))
 
     def evacuations(self, server: str | None = None) -> tuple[Call, ...]:
         """Requests to evacuate that reached Nova (of one server)."""

@@ -5,6 +5,7 @@ takes ten seconds costs nothing, and two that overlap do so in the same order ea
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Semaphore, Thread
 
@@ -45,10 +46,14 @@ class Process:
         """
         self.moments += 1
         if self.moments == self._dies_at:
-            self.dead = True
-            for release in self.on_death:
-                release()
+            self.kill()
         self.check()
+
+    def kill(self) -> None:
+        """SIGKILL from outside: what the kernel holds for it is given back at once."""
+        self.dead = True
+        for release in self.on_death:
+            release()
 
     def check(self) -> None:
         """Raise Killed when the process is no more."""
@@ -108,6 +113,14 @@ class Actor:
             self._back.release()
 
 
+@dataclass(frozen=True, eq=False)
+class _Wake:
+    """An actor that waits for something, which a task that ends may bring about."""
+
+    actor: Actor
+    is_so: Callable[[], bool]
+
+
 class Stage:
     """The one timeline, and whose turn it is. ``current`` is None for the test itself."""
 
@@ -115,9 +128,11 @@ class Stage:
         self.timeline = timeline
         self.current: Actor | None = None
         self._actors: list[Actor] = []
+        self._waiting: list[_Wake] = []
 
     def actor(self, process: Process, play: Callable[[], None]) -> Actor:
         """A new thread that has not begun yet."""
+        self._actors = [known for known in self._actors if not known.ended]
         actor = Actor(self, process, play)
         self._actors.append(actor)
         return actor
@@ -130,6 +145,25 @@ class Stage:
             self.timeline.after(seconds, self.current.resume)
             self.current.pause()
 
+    def sleep_until_so(self, is_so: Callable[[], bool], seconds: float) -> None:
+        """From an actor's turn: let time pass until somebody notices that it is so."""
+        assert self.current is not None
+        wake = _Wake(self.current, is_so)
+        self._waiting.append(wake)
+        self.timeline.after(seconds, lambda: self._wake(wake))
+        self.current.pause()
+
+    def noticed(self) -> None:
+        """Something has come about that actors may wait for: they go on when time next passes."""
+        for wake in self._waiting:
+            if wake.is_so():
+                self.timeline.after(0.0, lambda wake=wake: self._wake(wake))  # type: ignore[misc]
+
+    def _wake(self, wake: "_Wake") -> None:
+        if wake in self._waiting:
+            self._waiting.remove(wake)
+            wake.actor.resume()
+
     def step(self, until: float) -> None:
         """From the test's own turn: move to what happens next, but not beyond ``until``."""
         due = self.timeline.next_due()
@@ -137,6 +171,7 @@ class Stage:
 
     def close(self) -> None:
         """End every thread."""
+        self._waiting.clear()
         for actor in self._actors:
             if not actor.ended:
                 actor.abandon()
@@ -146,21 +181,21 @@ class FakeClock:
     """The clock of one process. Fits ``ports.Clock``.
 
     Args:
+        ahead_s: How far the wall clock of its machine is ahead of the region's time.
         interrupt_at: Monotonic time at which Ctrl-C is pressed.
     """
-
-    STEP_S = 0.05
-    """How often a process that is not the test's own turn looks whether a task has ended."""
 
     def __init__(self, stage: Stage, process: Process) -> None:
         self._stage = stage
         self._process = process
         self._booted = stage.timeline.now - 5000.0  # so that nobody takes one for the other
         self.interrupt_at: float | None = None
+        self.ahead_s = 0.0
+        process.on_death.append(stage.noticed)
 
     def now(self) -> datetime:
-        """The region's time."""
-        return datetime.fromtimestamp(self._stage.timeline.now, UTC)
+        """What this machine takes for the time."""
+        return datetime.fromtimestamp(self._stage.timeline.now + self.ahead_s, UTC)
 
     def monotonic(self) -> float:
         """Seconds since the machine was booted."""
@@ -188,7 +223,7 @@ class FakeClock:
             if self._stage.current is None:
                 self._stage.step(self._stage.timeline.now + left)
             else:
-                self._stage.sleep(min(left, self.STEP_S))
+                self._stage.sleep_until_so(lambda: is_so() or self._process.dead, left)
 
     def spend(self, seconds: float) -> None:
         """A port call takes so long."""

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from hacli.domain.power import Bmc, PowerState
 from hacli.errors import NotPermitted, Unreachable
+from hacli.lab.bmcs import PowerReading
 from hacli.lab.region import Region
 from tests.fakes.calls import Call, CallLog
 from tests.fakes.clock import FakeClock, Process
@@ -66,6 +67,7 @@ class FakeSwitch:
                 port="bmc",
                 what=what,
                 host=self._machine,
+                said=result.value if isinstance(result, PowerReading) else None,
             )
         )
         self._process.moment()

@@ -79,6 +79,7 @@ class FakeTasks:
         while True:
             while self._queue:
                 self._queue.popleft()()
+                self._stage.noticed()
                 if self._process.dead:
                     raise Killed
             self._idle.append(actor)

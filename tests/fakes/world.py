@@ -1,12 +1,13 @@
 """A region and the hacli processes that operators run in it, all in virtual time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hacli.cli.acting import lock_name
 from hacli.domain.events import Errored, Event, RunEnded
-from hacli.domain.hosts import HostNames
+from hacli.domain.hosts import ComputeHost, HostNames
 from hacli.domain.policy import Policy
 from hacli.domain.power import Bmc
 from hacli.errors import HacliError
@@ -31,11 +32,13 @@ from hacli.service.recovery import (
 from tests.fakes.calls import CallLog
 from tests.fakes.clock import FakeClock, Process, Stage
 from tests.fakes.journal import JournalStore, Listener, MemoryJournal
-from tests.fakes.laws import violations
+from tests.fakes.laws import Errand, violations
 from tests.fakes.locks import MachineLocks, MemoryLocks
 from tests.fakes.nova import FakeNova, Line
 from tests.fakes.pacemaker import FakePacemaker
 from tests.fakes.power import FakeSwitch
+from tests.fakes.reports import Reports
+from tests.fakes.scene import Observer
 from tests.fakes.tasks import FakeTasks
 
 T = TypeVar("T")
@@ -90,22 +93,33 @@ class Operator:
             )
         finally:
             self.world.locks.release(host)
+        self.site.reports.ended(result)
         status = "ok" if result.complete else "partial"
         journal.record(RunEnded(status=status, exit_code=0, took_s=result.took_s))
         return result
 
     def prepare(self, name: str, options: Options | None = None) -> Prepared:
         """The questions alone, as a dry run asks them."""
+        options = options or options_of(Verb.RECOVER, {})
         prepared = prepare(
             self.world,
             self.site.configured,
             name,
             policy=self.policy,
-            options=options or options_of(Verb.RECOVER, {}),
+            options=options,
             history=self.store,
         )
-        self.site.name_host(prepared.host.names)
+        self._told(prepared.host, allowed=options.allowed)
         return prepared
+
+    def _told(self, host: ComputeHost, *, allowed: frozenset[str] = frozenset()) -> None:
+        """The operator has named this host to this process."""
+        back = {alias: name for name, alias in self.site.aliases.items()}
+        names = frozenset(back.get(name, name) for name in host.names)
+        self.site.named |= names
+        self.site.errands[self.process.name] = Errand(
+            names=names, allowed=allowed, clustered=self.world.cluster is not None
+        )
 
     def refuse(self, name: str, choices: Options) -> None:
         """The questions, and the first objection raised; nothing is done."""
@@ -114,28 +128,38 @@ class Operator:
     def enable(self, name: str, *, timeout_s: float = 600.0, adopt: bool = False) -> Switched:
         """``enable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
-        self.site.name_host(host.names)
-        journal = self.world.open_journal("enable", lock_name(host))
-        run = start_run(
-            self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
-        )
-        until = self.clock.monotonic() + timeout_s
-        enabling = Enabling(run, until=until, adopt=adopt)
-        switched = self._recorded(journal, enabling.enable)
+        self._told(host)
+        with self._locked_journal("enable", host) as journal:
+            run = start_run(
+                self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+            )
+            until = self.clock.monotonic() + timeout_s
+            enabling = Enabling(run, until=until, adopt=adopt)
+            switched = self._recorded(journal, enabling.enable)
         journal.record(RunEnded(status="ok", exit_code=0, took_s=0.0))
         return switched
 
     def disable(self, name: str, *, message: str | None = None) -> Switched:
         """``disable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
-        self.site.name_host(host.names)
-        journal = self.world.open_journal("disable", lock_name(host))
-        run = start_run(
-            self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
-        )
-        switched = self._recorded(journal, lambda: disable(run, message=message))
+        self._told(host)
+        with self._locked_journal("disable", host) as journal:
+            run = start_run(
+                self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+            )
+            switched = self._recorded(journal, lambda: disable(run, message=message))
         journal.record(RunEnded(status="ok", exit_code=0, took_s=0.0))
         return switched
+
+    @contextmanager
+    def _locked_journal(self, op: str, host: ComputeHost) -> Iterator[Journal]:
+        name = lock_name(host)
+        journal = self.world.open_journal(op, name)
+        self.world.locks.acquire(name, run=journal.run)
+        try:
+            yield journal
+        finally:
+            self.world.locks.release(name)
 
     def _recorded(self, journal: Journal, work: Callable[[], T]) -> T:
         try:
@@ -177,7 +201,13 @@ class Site:
     planted: tuple[str, ...] = ()
     rebuilt: frozenset[str] | None = frozenset()  # servers whose local disks were given up
     named: set[str] = field(default_factory=set)
+    errands: dict[str, Errand] = field(default_factory=dict)  # of each process
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        self.log.observer = Observer(self.region)
+        back = {alias: name for name, alias in self.aliases.items()}
+        self.reports = Reports(self.region, back)
 
     def operator(
         self,
@@ -207,9 +237,11 @@ class Site:
         pacemaker = FakePacemaker(self.region, clock, process, self.log)
         file = self.store if store is None else store
 
+        heard_by = (self.reports.hear, *listeners)
+
         def open_journal(op: str, host: str) -> Journal:
             return MemoryJournal(
-                file, op=op, host=host, clock=clock, process=process, listeners=listeners
+                file, op=op, host=host, clock=clock, process=process, listeners=heard_by
             )
 
         def switch(bmc: Bmc) -> PowerSwitch:
@@ -305,11 +337,6 @@ class Site:
             ids.append(server.id)
         return tuple(ids)
 
-    def name_host(self, names: frozenset[str]) -> None:
-        """An operator works on this host from here on."""
-        back = {alias: name for name, alias in self.aliases.items()}
-        self.named |= {back.get(name, name) for name in names}
-
     def running(self, *servers: str) -> dict[str, tuple[str, ...]]:
         """On which machines each server really runs."""
         return {server: self.region.machines.running_on(server) for server in servers}
@@ -317,15 +344,24 @@ class Site:
     def close(self) -> None:
         """End all threads, then hold the laws against what happened."""
         self.stage.close()
+        left = self.violations()
+        assert not left, "\n".join(left)
+
+    def violations(self) -> list[str]:
+        """Every breach of the laws so far, but for those that the test has planted."""
         found = violations(
             self.region,
             requests=self.requests,
             calls=self.log,
             named=self.named,
+            errands=self.errands,
             rebuilt=self.rebuilt,
         )
-        left = [text for text in found if not any(part in text for part in self.planted)]
-        assert not left, "\n".join(left)
+        return [
+            text
+            for text in (*found, *self.reports.wrong)
+            if not any(part in text for part in self.planted)
+        ]
 
 
 def new_site(

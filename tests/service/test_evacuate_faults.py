@@ -25,8 +25,6 @@ from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
 
 ACTION = "servers/.*/action"
-SAME_DESTINATION = "was asked while it ran on"
-"""The one retry that the design allows of a failure with a destination: that host refuses it."""
 
 
 def _ends(result: Recovered) -> dict[str, End]:
@@ -241,7 +239,6 @@ def test_a_failure_that_passes_is_overcome_on_the_same_host(site: Site) -> None:
 def test_a_guest_started_before_the_failure_is_not_started_elsewhere(site: Site) -> None:
     """The rebuild failed after the spawn: the guest runs there, and only there."""
     (server,) = site.seed("compute-1", 1)
-    site.planted = (SAME_DESTINATION,)
     for host in ("compute-2", "compute-3", "compute-4"):
         site.region.apply(FailSpawns(host=host, after_start=True))
     site.lose("compute-1")
@@ -257,7 +254,6 @@ def test_a_failed_server_of_an_earlier_run_is_not_taken_elsewhere_by_another_con
 ) -> None:
     """Without the journal, too, the failed record names the only host that may be asked."""
     (server,) = site.seed("compute-1", 1)
-    site.planted = (SAME_DESTINATION,)
     for host in ("compute-2", "compute-3", "compute-4"):
         site.region.apply(FailSpawns(host=host, after_start=True))
     site.lose("compute-1")

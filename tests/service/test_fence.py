@@ -243,6 +243,8 @@ def test_a_neighbour_that_vanishes_with_the_power_off_stops_the_run(site: Site) 
         "ran on compute-1 and",
         "while compute-1 had power",
         "while it ran on compute-1",
+        "from a time while compute-1 had power",
+        "and runs on compute-1 and",
     )
 
     with pytest.raises(Failed) as failure:

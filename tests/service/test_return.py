@@ -23,7 +23,6 @@ def test_a_power_on_by_somebody_stops_new_requests(site: Site, after_s: float) -
     """The BMC reads ON at the next look: no further request, and what is in flight is named."""
     site.seed("compute-1", 40)
     site.lose("compute-1")
-    site.planted = ("while compute-1 had power",)  # within the 10 s that L3 leaves
     pressed: list[float] = []
 
     def press() -> None:

@@ -47,6 +47,8 @@ class Story:
             changed; None for all.
         rebuilt: Servers whose local disk the operator gave up; None for all.
         speed: The region's seconds per second of hacli's clock.
+        grace_s: How long a machine may have had power again when a request comes: evidence is as
+            old as the law allows (0: nobody switches anything on in this story).
     """
 
     ledger: Sequence[LedgerEntry]
@@ -55,6 +57,7 @@ class Story:
     hosts: Collection[str] | None = None
     rebuilt: Collection[str] | None = ()
     speed: float = 1.0
+    grace_s: float = 0.0
 
     def name(self, server: str | None) -> str:
         """The server's name, or its id."""
@@ -63,7 +66,7 @@ class Story:
 
 def check(story: Story) -> tuple[Violation, ...]:
     """Every law that was broken; empty is what a test wants."""
-    machines = _Machines(story.ledger)
+    machines = MachineHistory(story.ledger)
     return (
         *_ran_twice(story),
         *_without_death(story, machines),
@@ -141,26 +144,30 @@ def _wrong_recovered(host: str, server: ServerTruth) -> Iterator[str]:
         yield f"is not on its own disk {server.original_disk}"
 
 
-class _Machines:
+class MachineHistory:
     """What machines and guests were at a given time, told by the ledger."""
 
     def __init__(self, ledger: Sequence[LedgerEntry]) -> None:
         self._power: dict[str, list[LedgerEntry]] = defaultdict(list)
         self._guests: dict[str, list[LedgerEntry]] = defaultdict(list)
         for entry in ledger:
-            if entry.server is None:
+            if entry.what in ("power-off", "power-on"):
                 self._power[entry.machine].append(entry)
-            else:
+            elif entry.server is not None:
                 self._guests[entry.server].append(entry)
 
     def chassis_on(self, machine: str, at: float) -> bool:
         """Whether the machine had power. All machines begin with it."""
-        switched = [
-            entry.what
-            for entry in self._power[machine]
-            if entry.at <= at and entry.what in ("power-off", "power-on")
-        ]
-        return not switched or switched[-1] == "power-on"
+        return self.powered_since(machine, at) is not None
+
+    def powered_since(self, machine: str, at: float) -> float | None:
+        """Since when the machine had power then, without a break; None when it had none."""
+        since: float | None = float("-inf")
+        for entry in self._power[machine]:
+            if entry.at > at:
+                break
+            since = entry.at if entry.what == "power-on" else None
+        return since
 
     def homes(self, server: str | None, at: float) -> frozenset[str]:
         """Every machine that has held the server's guest by then."""
@@ -206,18 +213,19 @@ def _twice(story: Story, server: str, machines: str, lasted: str) -> Violation:
     return Violation(law=Law.TWICE, text=f"{story.name(server)} ran on {machines} {lasted}")
 
 
-def _without_death(story: Story, machines: _Machines) -> Iterator[Violation]:
+def _without_death(story: Story, machines: MachineHistory) -> Iterator[Violation]:
     """No force-down and no evacuation, refused ones included, of a machine that has power."""
     for record, target in _targets(story.requests):
         if target.deed not in (Deed.EVACUATE, Deed.FORCE_DOWN) or target.host is None:
             continue
-        if machines.chassis_on(target.host, record.at):
+        since = machines.powered_since(target.host, record.at)
+        if since is not None and record.at - since > story.grace_s:
             whose = f" of {story.name(target.server)}" if target.server else ""
             text = f"{target.deed}{whose} was asked while {target.host} had power"
             yield Violation(law=Law.EVIDENCE, text=text)
 
 
-def _asked_twice(story: Story, machines: _Machines) -> Iterator[Violation]:
+def _asked_twice(story: Story, machines: MachineHistory) -> Iterator[Violation]:
     """No second request while the first may still come true, or its guest executes."""
     last: dict[str | None, RequestRecord] = {}
     for record, target in _targets(story.requests):
@@ -225,7 +233,7 @@ def _asked_twice(story: Story, machines: _Machines) -> Iterator[Violation]:
             continue
         earlier = last.get(target.server)
         last[target.server] = record
-        running = machines.running_on(target.server, record.at)
+        running = machines.running_on(target.server, record.at) - {_asked_for(record)}
         why = None
         if target.open_evacuations:
             why = f"while evacuation {target.open_evacuations[0]} of it was unfinished"
@@ -238,7 +246,7 @@ def _asked_twice(story: Story, machines: _Machines) -> Iterator[Violation]:
             yield Violation(law=Law.ONCE, text=text)
 
 
-def _cut_off(story: Story, machines: _Machines) -> Iterator[Violation]:
+def _cut_off(story: Story, machines: MachineHistory) -> Iterator[Violation]:
     """No server is rebooted or started that executes: an outage that we would cause."""
     for record, target in _targets(story.requests):
         starts = target.deed is Deed.SERVER and {"reboot", "os-start"} & (record.body or {}).keys()
@@ -246,6 +254,12 @@ def _cut_off(story: Story, machines: _Machines) -> Iterator[Violation]:
         if starts and running:
             text = f"{story.name(target.server)} was restarted while it ran on {_list(running)}"
             yield Violation(law=Law.CUT_OFF, text=text)
+
+
+def _asked_for(record: RequestRecord) -> str | None:
+    """The destination that a request names: a copy that runs there cannot become a second one."""
+    wish = (record.body or {}).get("evacuate")
+    return wish.get("host") if isinstance(wish, dict) else None
 
 
 def _uncertain(earlier: RequestRecord, at: float, *, speed: float) -> bool:
@@ -271,7 +285,7 @@ def _lost_disks(story: Story) -> Iterator[Violation]:
             yield Violation(law=Law.DISKS, text=text)
 
 
-def _others_touched(story: Story, machines: _Machines) -> Iterator[Violation]:
+def _others_touched(story: Story, machines: MachineHistory) -> Iterator[Violation]:
     """Nothing is done to a host that nobody named, nor to servers that never lived on one."""
     if story.hosts is None:
         return

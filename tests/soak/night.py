@@ -1,0 +1,253 @@
+"""One outage and the operator who mends it: commands again and again, by the rules of the docs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from hacli.domain.evacuation import Reason
+from hacli.errors import HacliError, Interrupted
+from hacli.lab.bmcs import BmcFault
+from hacli.lab.cloud_records import Migration, MigrationStatus, Server, VmState
+from hacli.lab.cloud_tables import Tables
+from hacli.lab.commands import BreakBmc, PowerOff, Return
+from hacli.lab.power_actions import PowerActions
+from hacli.lab.rebuild import EvacuationOrder
+from hacli.service.recovery import Recovered
+from tests.fakes.clock import Killed
+from tests.fakes.journal import JournalStore
+from tests.fakes.world import Operator, Site
+from tests.soak.troubles import Mend, Scope, Trouble
+
+LOST_WITHIN_S = 240.0
+AGAIN_S = 20.0
+SETTLED_S = 600.0
+TRIES = 14
+"""So often the command is run again before somebody says that it never ends."""
+ENABLE_TRIES = 8
+LONGEST_RUN_S = 3600.0
+LEFT_FOR_GOOD = frozenset({Reason.LOCAL_DISK, Reason.AFFINITY, Reason.STATE})
+
+
+@dataclass(kw_only=True)
+class Outage:
+    """What happened in one outage, for the counts."""
+
+    host: str
+    first: str
+    second: str | None = None
+    met: bool = False  # the second trouble began while a run was under way
+    runs: int = 0
+    ends: list[str] = field(default_factory=list)  # how each run ended
+    recovered: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """What the operators of one region share: its journals, and who works where."""
+
+    site: Site
+    dice: Random
+    journals: tuple[JournalStore, ...]
+    lose: Callable[[str], None]
+    neighbours: Callable[[], list[str]]
+
+
+class Night:
+    """One outage, from the failure to the host's return."""
+
+    def __init__(self, desk: Desk, outage: Outage, second: Trouble | None) -> None:
+        self._desk = desk
+        self._site = desk.site
+        self._dice = desk.dice
+        self._outage = outage
+        self._host = outage.host
+        self._second = second
+        self._mends: list[Mend] = []
+        self._journal = desk.dice.choice(desk.journals)
+        self._allowed: frozenset[str] = frozenset()
+
+    def play(self, first: Trouble | None) -> None:
+        """All of it, on an actor of the region's stage."""
+        if first is not None:
+            first(self._scope(self._operator()))
+        self._wait_until_lost()
+        self._outage.recovered = self._recover()
+        if not self._outage.recovered:
+            last = ", ".join(self._outage.ends[-3:])
+            self._wrong(f"L8: {self._host} is never recovered: {last}")
+        self._mend()
+        if not self._take_back():
+            self._wrong(f"L8: {self._host} is never taken back: {self._outage.ends[-1]}")
+
+    def _wrong(self, text: str) -> None:
+        self._outage.wrong.append(f"{text} ({self._outage.first}, then {self._outage.second})")
+
+    def _scope(self, operator: Operator) -> Scope:
+        return Scope(
+            site=self._site,
+            host=self._host,
+            dice=self._dice,
+            operator=operator,
+            lose=self._desk.lose,
+            neighbours=self._desk.neighbours,
+        )
+
+    def _operator(self) -> Operator:
+        operator = self._site.operator(store=self._journal)
+        operator.clock.ahead_s = self._dice.choice((0.0, 0.0, -2.0, 2.0))
+        operator.nova.line.sends_date = self._dice.random() < 0.8  # noqa: PLR2004 - most do
+        return operator
+
+    def _wait_until_lost(self) -> None:
+        node, until = self._site.region.cluster.nodes[self._host], self._site.now + LOST_WITHIN_S
+        while node.connected and not node.unclean and self._site.now < until:
+            self._site.pass_time(1.0)
+        self._site.pass_time(self._dice.uniform(0.0, 30.0))
+
+    def _recover(self) -> bool:
+        for attempt in range(TRIES):
+            operator = self._operator()
+            if attempt == 0 and self._second is not None:
+                self._strike_later(operator)
+            result = self._run("recover", lambda: self._recover_once(operator))
+            if isinstance(result, Recovered) and self._is_done(result):
+                return True
+            self._do_as_told(attempt)
+        return False
+
+    def _recover_once(self, operator: Operator) -> Recovered:
+        return operator.recover(self._host, allowed=self._allowed)
+
+    def _strike_later(self, operator: Operator) -> None:
+        after_s, lasts_s = self._dice.uniform(0.0, 16.0), self._dice.choice((4.0, 30.0, 90.0))
+
+        def strike() -> None:
+            under_way = self._outage.runs == 1 and len(self._outage.ends) == 0
+            if not under_way or self._second is None:
+                return
+            self._outage.met = True
+            mend = self._second(self._scope(operator))
+            self._mends.append(mend)
+            self._site.after(lasts_s, mend)
+
+        self._site.after(after_s, strike)
+
+    def _run(self, verb: str, command: Callable[[], object]) -> object:
+        """One command, whatever becomes of it."""
+        self._outage.runs += 1
+        began = self._site.now
+        try:
+            result = command()
+            self._outage.ends.append(f"{verb}: carried out")
+            return result
+        except Killed:
+            self._outage.ends.append(f"{verb}: killed")
+        except Interrupted:
+            self._outage.ends.append(f"{verb}: interrupted")
+        except HacliError as error:
+            self._outage.ends.append(f"{verb}: {error.code}")
+            if not (error.what and error.code):
+                self._wrong(f"L11: {verb} ended without a sentence")
+        except Exception as error:  # noqa: BLE001 - law L11: whatever it is, it is no sentence
+            self._outage.ends.append(f"{verb}: {type(error).__name__}")
+            self._wrong(f"L11: {verb} of {self._host} died of {error!r}")
+        finally:
+            if self._site.now - began > LONGEST_RUN_S:
+                self._wrong(f"L11: {verb} of {self._host} took {self._site.now - began:.0f} s")
+        return None
+
+    def _is_done(self, result: Recovered) -> bool:
+        """Nothing is left on the host but what stays there for good."""
+        stays = {s.server.id for s in result.evacuated.skips if s.reason in LEFT_FOR_GOOD}
+        left = {server.id for server in self._tables.servers_on(self._host)}
+        return result.evacuated.unsure is None and left <= stays
+
+    @property
+    def _tables(self) -> Tables:
+        return self._site.region.cloud.tables
+
+    def _do_as_told(self, attempt: int) -> None:
+        """What the State and next lines tell the operator to do before the next run."""
+        end = self._outage.ends[-1].partition(": ")[2]
+        if end == "TOO_MANY_DOWN":
+            self._allowed |= {"--allow-storm"}
+        elif end in ("HOST_HEALTHY", "SIGN_OF_LIFE"):
+            self._site.region.apply(PowerOff(host=self._host))
+            self._wait_until_lost()
+        if attempt >= 1 and end == "carried out":
+            self._cure_by_hand(stuck=attempt >= 3)  # noqa: PLR2004 - the third time it is known
+        if attempt >= 2:  # noqa: PLR2004 - a spare part takes two runs to come
+            self._mend()
+        if self._dice.random() < 0.3:  # noqa: PLR2004 - somebody else takes over
+            self._take_over()
+        self._site.pass_time(self._dice.uniform(1.0, AGAIN_S))
+
+    def _take_over(self) -> None:
+        """Go on from another controller; requests whose fate only its journal knows must be old."""
+        others = [journal for journal in self._desk.journals if journal is not self._journal]
+        if others:
+            self._site.pass_time(SETTLED_S)
+            self._journal = self._dice.choice(others)
+
+    def _cure_by_hand(self, *, stuck: bool) -> None:
+        """docs/safety.md, "When a server is stuck": look, end what was left, evacuate it once."""
+        for server in self._tables.servers_on(self._host):
+            opened = [m for m in self._records_of(server) if m.status in _OPEN]
+            if server.image is not None or (opened and not stuck):
+                continue
+            if not opened and server.vm_state is not VmState.ERROR:
+                continue
+            self._evacuate_by_hand(server)
+
+    def _evacuate_by_hand(self, server: Server) -> None:
+        region = self._site.region
+        for machine in region.machines:
+            if machine.name != self._host and server.id in machine.guests:
+                region.machines.destroy_guest(machine, server.id)
+        for record in self._records_of(server):
+            if record.status in _OPEN:
+                self._tables.set_status(record, MigrationStatus.ERROR)
+        region.cloud.evacuations.faults.stuck.pop(server.id, None)
+        service = self._tables.compute_service(self._host)
+        if service is not None and service.forced_down:
+            action = self._tables.record_action(server, "evacuate", request_id=f"req-{server.id}")
+            region.cloud.evacuations.accept(
+                EvacuationOrder(server=server, action=action, former=server.vm_state)
+            )
+
+    def _records_of(self, server: Server) -> list[Migration]:
+        return [m for m in self._tables.migrations if m.server == server.id]
+
+    def _mend(self) -> None:
+        """Everything that was broken for this outage works again, but the host."""
+        mends, self._mends = self._mends, []
+        for mend in mends:
+            mend()
+        self._site.region.apply(BreakBmc(host=self._host, fault=BmcFault.OK))
+
+    def _take_back(self) -> bool:
+        self._site.region.apply(Return(host=self._host))
+        self._site.pass_time(self._dice.uniform(0.0, 60.0))
+        for _ in range(ENABLE_TRIES):
+            operator = self._operator()
+            if self._run("enable", lambda: operator.enable(self._host)) is not None:
+                self._start_what_stayed()
+                return True
+            self._site.pass_time(AGAIN_S)
+            self._site.region.apply(Return(host=self._host))
+        return False
+
+    def _start_what_stayed(self) -> None:
+        """The servers that were left alone ran before; their operator starts them."""
+        region = self._site.region
+        powers, machine = PowerActions(region.cloud), region.machines[self._host]
+        for server in self._tables.servers_on(self._host):
+            guest = machine.guests.get(server.id)
+            ran = region.cloud.origins[server.id].running
+            if guest is not None and not guest.running and ran:
+                action = self._tables.record_action(server, "reboot", request_id="req-reboot")
+                powers.hard_reboot(server, action)
+
+
+_OPEN = frozenset({MigrationStatus.ACCEPTED, MigrationStatus.PRE_MIGRATING})
