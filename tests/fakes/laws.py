@@ -93,7 +93,7 @@ def _breaches(call: Call, told: Told, history: MachineHistory) -> Iterator[str]:
         yield f"L3: {text} on evidence {call.evidence_age_s:.1f} s old"
     if history.chassis_on(call.host or "", call.at - call.evidence_age_s):
         yield f"L2: {text} on evidence from a time while {call.host} had power"
-    if call.scene and errand.clustered and call.scene.no_quorum_s > EVIDENCE_MAX_AGE_S + ASKED_S:
+    if call.scene and errand.clustered and call.scene.no_quorum_s > EVIDENCE_MAX_AGE_S + WIRE_S:
         yield f"L9: {text} after {call.scene.no_quorum_s:.0f} s without quorum"
 
 

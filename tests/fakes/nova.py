@@ -199,7 +199,7 @@ class _Client:
         response.status_code = answer.status
         response.headers.update(answer.headers)
         if not self._line.sends_date:
-            del response.headers["Date"]
+            response.headers.pop("Date", None)
         return response
 
 

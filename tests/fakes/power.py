@@ -59,7 +59,16 @@ class FakeSwitch:
         if model.denied or self._bmc.password != self._region.settings.cluster.login.password:
             raise NotPermitted(source=self._bmc.label, why="refuses the login")
         self._process.moment()
+        if what != "read_state":
+            self._note(what)
         result = call()
+        if isinstance(result, PowerReading):
+            self._note(what, said=result.value)
+        self._process.moment()
+        self._clock.spend(ANSWER_S / 2 + model.delay_s)
+        return result
+
+    def _note(self, what: str, said: str | None = None) -> None:
         self._log.add(
             Call(
                 at=self._region.timeline.now,
@@ -67,9 +76,6 @@ class FakeSwitch:
                 port="bmc",
                 what=what,
                 host=self._machine,
-                said=result.value if isinstance(result, PowerReading) else None,
+                said=said,
             )
         )
-        self._process.moment()
-        self._clock.spend(ANSWER_S / 2 + model.delay_s)
-        return result

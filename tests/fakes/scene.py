@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hacli.lab.cluster_facts import RemoteNode
 from hacli.lab.region import Region
 
-TICK_S = 1.0
+TICK_S = 2.0
 STORM_LEAST, STORM_SHARE = 3, 0.5
 """Law L10 in its own words, not by the product's constants."""
 
@@ -21,7 +21,7 @@ class Scene:
 
 
 class Observer:
-    """Looks at a region once a second, for hacli's laws and not by hacli's eyes."""
+    """Looks at a region every two seconds, for hacli's laws and not by hacli's eyes."""
 
     def __init__(self, region: Region) -> None:
         self._region = region

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 
 from hacli.lab.cloud_records import VmState
@@ -14,10 +13,8 @@ from tests.soak.night import Desk, Night, Outage
 from tests.soak.troubles import FIRST, SECOND
 
 HOUR_S = 3600.0
-SECOND_SHARE = 0.6
-AT_ONCE = 4
-STORM_EVERY = 60
-"""One outage in so many is a storm: more than half of the hosts lose their network together."""
+MOST = 3
+AT_ONCE = 3
 DRAIN_S = 4 * HOUR_S
 """How long the last outages of a day may take to their end."""
 
@@ -28,11 +25,14 @@ class Plan:
 
     seed: int
     hours: float = 24.0
-    hosts: int = 12
-    servers: int = 60
-    pause_s: float = 110.0
-    second: str | None = None  # only this second trouble
-    kinds: tuple[str, ...] = ()  # only these
+    hosts: int = 8
+    servers: int = 48
+    pause_s: float = 140.0
+    share: float = 0.65  # of the runs in which something else goes wrong, up to three in an outage
+    storm_every: int = 60  # one outage in so many: most of the hosts lose their network together
+    firsts: tuple[str, ...] = ()  # hosts fail in these ways only
+    kinds: tuple[str, ...] = ()  # only these troubles beside the first
+    windows: tuple[int, ...] = (2, 4, 32)  # of requests; a narrow one makes a long recovery
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Day:
 
     plan: Plan
     outages: list[Outage] = field(default_factory=list)
+    over: bool = False
 
     def __post_init__(self) -> None:
         self.dice = Random(self.plan.seed)
@@ -52,7 +53,8 @@ class Day:
             site=self.site,
             dice=self.dice,
             journals=journals,
-            lose=lambda host: self._begin(host, "panic", None),
+            windows=self.plan.windows,
+            lose=lambda host: self._begin(host, "panic"),
             neighbours=lambda: [name for name in names if name not in self._busy],
         )
         self._seed_servers(names)
@@ -62,7 +64,7 @@ class Day:
         cloud = self.site.region.cloud
         apart = cloud.add_group("apart", "anti-affinity")
         for number in range(self.plan.servers):
-            stopped, local = number % 9 == 8, number % 20 == 19  # noqa: PLR2004 - a few of each
+            stopped, local = number % 9 == 8, number % 10 == 9  # noqa: PLR2004 - a few of each
             cloud.add_server(
                 f"vm-{number:04d}",
                 names[number % len(names)],
@@ -73,11 +75,17 @@ class Day:
 
     def run(self) -> None:
         """The whole day, and as long as its last outages take."""
+        for _ in self.minutes():
+            pass
+
+    def minutes(self) -> Iterator[float]:
+        """The same, minute by minute, for whoever wants to look in between."""
         self.site.after(1.0, self._fail_one)
-        self.site.pass_time(self.plan.hours * HOUR_S)
-        until = self.site.now + DRAIN_S
-        while self._busy and self.site.now < until:
+        until = self._ends_at
+        while self.site.now < until or (self._busy and self.site.now < until + DRAIN_S):
             self.site.pass_time(60.0)
+            yield self.site.now
+        self.over = True
         self.site.stage.close()
 
     def _fail_one(self) -> None:
@@ -85,13 +93,13 @@ class Day:
             return
         idle = self._desk.neighbours()
         if len(self._busy) < AT_ONCE and idle:
-            if self.dice.randrange(STORM_EVERY) == 0 and len(idle) == self.plan.hosts:
-                for host in idle[: self.plan.hosts // 2 + 1]:
-                    self._begin(host, "network cut", None)
+            if self.dice.randrange(self.plan.storm_every) == 0 and len(idle) == self.plan.hosts:
+                for host in idle[:-2]:
+                    self._begin(host, "network cut")
             else:
-                second = self._draw() if self.dice.random() < SECOND_SHARE else None
+                troubles = self._draw_some()
                 fullest = sorted(idle, key=self._servers_on)[-4:]
-                self._begin(self.dice.choice(fullest), self.dice.choice(list(FIRST)), second)
+                self._begin(self.dice.choice(fullest), self.dice.choice(self.plan.firsts or tuple(FIRST)), *troubles)
         self.site.after(self.dice.uniform(0.2, 1.8) * self.plan.pause_s, self._fail_one)
 
     @property
@@ -108,11 +116,18 @@ class Day:
     def _servers_on(self, host: str) -> int:
         return len(self.site.region.cloud.tables.servers_on(host))
 
-    def _begin(self, host: str, first: str, second: str | None) -> None:
+    def _draw_some(self) -> list[str]:
+        """What else goes wrong: one thing in most outages, two or three in some."""
+        drawn = []
+        while len(drawn) < MOST and self.dice.random() < self.plan.share:
+            drawn.append(self._draw())
+        return drawn
+
+    def _begin(self, host: str, first: str, *troubles: str) -> None:
         self._busy.add(host)
-        outage = Outage(host=host, first=first, second=second)
+        outage = Outage(host=host, first=first, troubles=troubles)
         self.outages.append(outage)
-        night = Night(self._desk, outage, SECOND[second] if second is not None else None)
+        night = Night(self._desk, outage)
 
         def play() -> None:
             night.play(FIRST[first])
@@ -129,12 +144,12 @@ class Day:
     def _of_outages(self) -> Iterator[str]:
         for outage in self.outages:
             yield from outage.wrong
-        for host in sorted(self._busy):
+        for host in sorted(self._busy if self.over else ()):
             yield f"L11: the outage of {host} has not ended"
 
     def _astray(self) -> Iterator[str]:
         """When all is over, every server is where it should be, once."""
-        if self._busy:
+        if self._busy or not self.over:
             return
         for server in self.site.region.truth():
             row = self.site.region.cloud.tables.servers[server.id]
@@ -153,11 +168,13 @@ class Day:
     @property
     def disturbed(self) -> int:
         """Those of them in which something else went wrong while a run was under way."""
-        return sum(outage.recovered and outage.met for outage in self.outages)
+        return sum(outage.recovered and bool(outage.struck) for outage in self.outages)
 
     def ends(self) -> Counter[str]:
         """How often a command ended how."""
         return Counter(end for outage in self.outages for end in outage.ends)
 
 
-__all__ = ["Day", "Plan", "partial"]
+    def kinds_met(self) -> Counter[str]:
+        """What went wrong while a run was under way, and how often."""
+        return Counter(name for outage in self.outages for name in outage.struck)

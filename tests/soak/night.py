@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from hacli.domain.evacuation import Reason
+from hacli.domain.policy import Policy
 from hacli.errors import HacliError, Interrupted
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_records import Migration, MigrationStatus, Server, VmState
@@ -12,19 +13,24 @@ from hacli.lab.cloud_tables import Tables
 from hacli.lab.commands import BreakBmc, PowerOff, Return
 from hacli.lab.power_actions import PowerActions
 from hacli.lab.rebuild import EvacuationOrder
-from hacli.service.recovery import Recovered
-from tests.fakes.clock import Killed
+from hacli.service.recovery import Recovered, Verb
+from tests.fakes.clock import Killed, Process
 from tests.fakes.journal import JournalStore
 from tests.fakes.world import Operator, Site
-from tests.soak.troubles import Mend, Scope, Trouble
+from tests.soak.troubles import SECOND, Mend, Scope, Trouble
 
 LOST_WITHIN_S = 240.0
+LASTS_S = (4.0, 30.0, 90.0)
 AGAIN_S = 20.0
 SETTLED_S = 600.0
 TRIES = 14
 """So often the command is run again before somebody says that it never ends."""
 ENABLE_TRIES = 8
+CARRIED_OUT = "carried out"
 LONGEST_RUN_S = 3600.0
+UNFENCEABLE = ("FENCE_UNREACHABLE", "FENCE_LOGIN", "FENCE_FAILED", "NOT_FENCED")
+BY_STEPS, BY_HAND = 0.1, 0.5
+"""How often somebody takes `fence` and `evacuate` for `recover`, or cuts the power by hand."""
 LEFT_FOR_GOOD = frozenset({Reason.LOCAL_DISK, Reason.AFFINITY, Reason.STATE})
 
 
@@ -34,9 +40,9 @@ class Outage:
 
     host: str
     first: str
-    second: str | None = None
-    met: bool = False  # the second trouble began while a run was under way
-    runs: int = 0
+    troubles: tuple[str, ...] = ()  # one for each run, as long as there are any
+    struck: list[str] = field(default_factory=list)  # those that began while a run was under way
+    runs: int = 0  # of the operator who mends it
     ends: list[str] = field(default_factory=list)  # how each run ended
     recovered: bool = False
     wrong: list[str] = field(default_factory=list)
@@ -49,6 +55,7 @@ class Desk:
     site: Site
     dice: Random
     journals: tuple[JournalStore, ...]
+    windows: tuple[int, ...]
     lose: Callable[[str], None]
     neighbours: Callable[[], list[str]]
 
@@ -56,21 +63,22 @@ class Desk:
 class Night:
     """One outage, from the failure to the host's return."""
 
-    def __init__(self, desk: Desk, outage: Outage, second: Trouble | None) -> None:
+    def __init__(self, desk: Desk, outage: Outage) -> None:
         self._desk = desk
         self._site = desk.site
         self._dice = desk.dice
         self._outage = outage
         self._host = outage.host
-        self._second = second
+        self._troubles = list(outage.troubles)
         self._mends: list[Mend] = []
         self._journal = desk.dice.choice(desk.journals)
         self._allowed: frozenset[str] = frozenset()
+        self._attested: str | None = None
 
     def play(self, first: Trouble | None) -> None:
         """All of it, on an actor of the region's stage."""
         if first is not None:
-            first(self._scope(self._operator()))
+            self._mends.append(first(self._scope(self._operator())))
         self._wait_until_lost()
         self._outage.recovered = self._recover()
         if not self._outage.recovered:
@@ -81,7 +89,7 @@ class Night:
             self._wrong(f"L8: {self._host} is never taken back: {self._outage.ends[-1]}")
 
     def _wrong(self, text: str) -> None:
-        self._outage.wrong.append(f"{text} ({self._outage.first}, then {self._outage.second})")
+        self._outage.wrong.append(f"{text} ({', '.join((self._outage.first, *self._outage.troubles))})")
 
     def _scope(self, operator: Operator) -> Scope:
         return Scope(
@@ -90,11 +98,23 @@ class Night:
             dice=self._dice,
             operator=operator,
             lose=self._desk.lose,
+            rival=self._rival,
             neighbours=self._desk.neighbours,
         )
 
-    def _operator(self) -> Operator:
+    def _rival(self, host: str) -> None:
+        """A colleague on the same controller recovers a host, once, at the same time."""
         operator = self._site.operator(store=self._journal)
+
+        def play() -> None:
+            self._outcome("colleague", lambda: operator.recover(host))
+
+        actor = self._site.stage.actor(Process(f"colleague at {host}"), play)
+        self._site.after(0.0, actor.resume)
+
+    def _operator(self) -> Operator:
+        policy = Policy(window=self._dice.choice(self._desk.windows))
+        operator = self._site.operator(store=self._journal, policy=policy)
         operator.clock.ahead_s = self._dice.choice((0.0, 0.0, -2.0, 2.0))
         operator.nova.line.sends_date = self._dice.random() < 0.8  # noqa: PLR2004 - most do
         return operator
@@ -108,8 +128,8 @@ class Night:
     def _recover(self) -> bool:
         for attempt in range(TRIES):
             operator = self._operator()
-            if attempt == 0 and self._second is not None:
-                self._strike_later(operator)
+            if self._troubles:
+                self._strike_later(operator, self._troubles.pop(0))
             result = self._run("recover", lambda: self._recover_once(operator))
             if isinstance(result, Recovered) and self._is_done(result):
                 return True
@@ -117,45 +137,53 @@ class Night:
         return False
 
     def _recover_once(self, operator: Operator) -> Recovered:
-        return operator.recover(self._host, allowed=self._allowed)
+        options: dict[str, object] = {"allowed": self._allowed, "attested": self._attested}
+        if self._dice.random() < BY_STEPS:
+            operator.recover(self._host, Verb.FENCE, **options)
+            operator = self._operator()
+            return operator.recover(self._host, Verb.EVACUATE, **options)
+        return operator.recover(self._host, **options)
 
-    def _strike_later(self, operator: Operator) -> None:
-        after_s, lasts_s = self._dice.uniform(0.0, 16.0), self._dice.choice((4.0, 30.0, 90.0))
+    def _strike_later(self, operator: Operator, trouble: str) -> None:
+        after_s, lasts_s = self._dice.triangular(0.0, 16.0, 3.0), self._dice.choice(LASTS_S)
+        run = self._outage.runs + 1
 
         def strike() -> None:
-            under_way = self._outage.runs == 1 and len(self._outage.ends) == 0
-            if not under_way or self._second is None:
-                return
-            self._outage.met = True
-            mend = self._second(self._scope(operator))
+            if self._outage.runs != run or len(self._outage.ends) == run:
+                return  # that run is over
+            self._outage.struck.append(trouble)
+            mend = SECOND[trouble](self._scope(operator))
             self._mends.append(mend)
             self._site.after(lasts_s, mend)
 
         self._site.after(after_s, strike)
 
     def _run(self, verb: str, command: Callable[[], object]) -> object:
-        """One command, whatever becomes of it."""
+        """One command of this outage, and how it ended."""
         self._outage.runs += 1
+        end, result = self._outcome(verb, command)
+        self._outage.ends.append(f"{verb}: {end}")
+        return result
+
+    def _outcome(self, verb: str, command: Callable[[], object]) -> tuple[str, object]:
+        """Whatever becomes of a command: a word for it, and its result if it has one."""
         began = self._site.now
         try:
-            result = command()
-            self._outage.ends.append(f"{verb}: carried out")
-            return result
+            return CARRIED_OUT, command()
         except Killed:
-            self._outage.ends.append(f"{verb}: killed")
+            return "killed", None
         except Interrupted:
-            self._outage.ends.append(f"{verb}: interrupted")
+            return "interrupted", None
         except HacliError as error:
-            self._outage.ends.append(f"{verb}: {error.code}")
             if not (error.what and error.code):
                 self._wrong(f"L11: {verb} ended without a sentence")
+            return error.code, None
         except Exception as error:  # noqa: BLE001 - law L11: whatever it is, it is no sentence
-            self._outage.ends.append(f"{verb}: {type(error).__name__}")
             self._wrong(f"L11: {verb} of {self._host} died of {error!r}")
+            return type(error).__name__, None
         finally:
             if self._site.now - began > LONGEST_RUN_S:
                 self._wrong(f"L11: {verb} of {self._host} took {self._site.now - began:.0f} s")
-        return None
 
     def _is_done(self, result: Recovered) -> bool:
         """Nothing is left on the host but what stays there for good."""
@@ -173,15 +201,21 @@ class Night:
         if end == "TOO_MANY_DOWN":
             self._allowed |= {"--allow-storm"}
         elif end in ("HOST_HEALTHY", "SIGN_OF_LIFE"):
-            self._site.region.apply(PowerOff(host=self._host))
-            self._wait_until_lost()
-        if attempt >= 1 and end == "carried out":
+            self._pull_the_plug()
+        elif end in UNFENCEABLE and self._dice.random() < BY_HAND:
+            self._pull_the_plug()
+            self._attested = "both cords are in my hand"
+        if attempt >= 1 and end == CARRIED_OUT:
             self._cure_by_hand(stuck=attempt >= 3)  # noqa: PLR2004 - the third time it is known
         if attempt >= 2:  # noqa: PLR2004 - a spare part takes two runs to come
             self._mend()
         if self._dice.random() < 0.3:  # noqa: PLR2004 - somebody else takes over
             self._take_over()
         self._site.pass_time(self._dice.uniform(1.0, AGAIN_S))
+
+    def _pull_the_plug(self) -> None:
+        self._site.region.apply(PowerOff(host=self._host))
+        self._wait_until_lost()
 
     def _take_over(self) -> None:
         """Go on from another controller; requests whose fate only its journal knows must be old."""

@@ -45,6 +45,7 @@ class Scope:
     dice: Random
     operator: Operator
     lose: Callable[[str], None]  # another host fails, and gets a recovery of its own
+    rival: Callable[[str], None]  # somebody else begins to recover a host
     neighbours: Callable[[], list[str]]  # hosts that are well and that nobody works on
 
     def do(self, command: Command) -> None:
@@ -166,6 +167,18 @@ def _destination_disabled(scope: Scope) -> Mend:
     return mend
 
 
+def _two_operators(scope: Scope) -> Mend:
+    scope.rival(scope.host)
+    return _nothing
+
+
+def _wrong_host(scope: Scope) -> Mend:
+    name = scope.other()
+    if name is not None:
+        scope.rival(name)
+    return _nothing
+
+
 def _killed(scope: Scope) -> Mend:
     scope.operator.process.kill()
     return _nothing
@@ -181,6 +194,13 @@ FIRST: Mapping[str, Trouble] = {
     "plug pulled": lambda scope: _did(scope, PowerOff(host=scope.host)),
     "network cut": lambda scope: _did(scope, Cut(host=scope.host)),
     "hang": lambda scope: _did(scope, Hang(host=scope.host)),
+    "panic, BMC stuck": lambda scope: _with_bmc(scope, Crash(host=scope.host), BmcFault.STUCK),
+    "hang, BMC denies": lambda scope: _with_bmc(scope, Hang(host=scope.host), BmcFault.DENIED),
+    "plug and BMC gone": lambda scope: _with_bmc(
+        scope, PowerOff(host=scope.host), BmcFault.SILENT
+    ),
+    "cut, BMC silent": lambda scope: _with_bmc(scope, Cut(host=scope.host), BmcFault.SILENT),
+    "panic, no fencing": lambda scope: _unfenced(scope, Crash(host=scope.host)),
 }
 """How a host fails."""
 
@@ -211,10 +231,31 @@ SECOND: Mapping[str, Trouble] = {
     "maintenance": _maintenance,
     "another host dies": _destination_dies,
     "a destination disabled": _destination_disabled,
+    "two operators": _two_operators,
+    "a wrong host named": _wrong_host,
     "killed": _killed,
     "interrupted": _interrupted,
 }
 """What goes wrong while the first one is mended."""
+
+
+def _with_bmc(scope: Scope, command: Command, fault: BmcFault) -> Mend:
+    mend = _bmc(scope, fault=fault)
+    scope.do(command)
+    return mend
+
+
+def _unfenced(scope: Scope, command: Command) -> Mend:
+    """Somebody has switched Pacemaker's fencing off."""
+    cluster = scope.site.region.cluster
+
+    def set_to(value: str) -> None:
+        cluster.cib.set_option("stonith-enabled", value)
+        cluster.configuration_changed()
+
+    set_to("false")
+    scope.do(command)
+    return lambda: set_to("true")
 
 
 def _did(scope: Scope, command: Command) -> Mend:

