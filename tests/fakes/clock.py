@@ -35,7 +35,7 @@ class Process:
         self.name = name
         self.dead = False
         self.moments = 0
-        self._dies_at = dies_at
+        self.dies_at = dies_at
         self.on_death: list[Callable[[], None]] = []
 
     def moment(self) -> None:
@@ -45,7 +45,7 @@ class Process:
             Killed: Here the process ends, or it has ended already.
         """
         self.moments += 1
-        if self.moments == self._dies_at:
+        if self.moments == self.dies_at:
             self.kill()
         self.check()
 

@@ -15,6 +15,12 @@ class JournalStore:
 
     events: list[StoredEvent] = field(default_factory=list)
     runs: int = 0
+    _of_host: dict[str, list[StoredEvent]] = field(default_factory=dict)
+
+    def add(self, stored: StoredEvent) -> None:
+        """One more event is on disk."""
+        self.events.append(stored)
+        self._of_host.setdefault(stored.host, []).append(stored)
 
     def next_run(self) -> str:
         """An id that no run has had."""
@@ -25,11 +31,8 @@ class JournalStore:
         self, *, host: str | None = None, run: str | None = None
     ) -> tuple[StoredEvent, ...]:
         """Stored events of one host or run, oldest first. Fits ``ports.History``."""
-        return tuple(
-            stored
-            for stored in self.events
-            if host in (None, stored.host) and run in (None, stored.run)
-        )
+        events = self.events if host is None else self._of_host.get(host, [])
+        return tuple(stored for stored in events if run in (None, stored.run))
 
 
 class MemoryJournal:
@@ -71,7 +74,7 @@ class MemoryJournal:
             time=self._clock.now(),
             event=event,
         )
-        self._store.events.append(stored)
+        self._store.add(stored)
         self._process.moment()
         for listener in self._listeners:
             listener(stored)

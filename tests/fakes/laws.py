@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hacli.lab.invariants import MachineHistory, Story, check
 from hacli.lab.region import Region
 from hacli.lab.request_log import RequestLog
-from tests.fakes.calls import Call, CallLog, is_write
+from tests.fakes.calls import Call, CallLog
 
 EVIDENCE_MAX_AGE_S = 10.0
 WIRE_S = 0.1
@@ -165,6 +165,3 @@ def _in_a_storm(writes: Iterable[Call], told: Told) -> Iterator[str]:
         storm_s = call.scene.storm_s if call.scene is not None else 0.0
         if storm_s > ASKED_S and errand.clustered and "--allow-storm" not in errand.allowed:
             yield f"L10: {words_of(call)} after {storm_s:.0f} s of a storm"
-
-
-__all__ = ["Errand", "Told", "is_on_evidence", "is_write", "violations", "words_of"]

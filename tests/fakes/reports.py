@@ -35,7 +35,9 @@ class Reports:
             self._was.update({str(row["id"]): str(row["was"]) for row in event.servers})
         elif isinstance(event, ServerChanged) and event.status == "verified":
             self.verified += 1
-            self.wrong += [f"L5: {where}: {text}" for text in self._not_so(event, self._machine(stored.host))]
+            self.wrong += [
+                f"L5: {where}: {text}" for text in self._not_so(event, self._machine(stored.host))
+            ]
         elif isinstance(event, Errored) and not (event.what and event.code):
             self.wrong.append(f"L11: {where} ends without a sentence")
 
@@ -78,9 +80,8 @@ class Reports:
     def _last_of(self, server: str) -> LedgerEntry | None:
         ledger = self.region.machines.ledger
         for entry in ledger[self._read :]:
-            if entry.server is not None and entry.what != "guest-destroyed":
-                if entry.what != "guest-ended":
-                    self._last[entry.server] = entry
+            if entry.server is not None and entry.what in ("guest-started", "guest-defined"):
+                self._last[entry.server] = entry
         self._read = len(ledger)
         return self._last.get(server)
 

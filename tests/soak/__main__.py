@@ -1,62 +1,78 @@
-"""Let regions fail for a day and count what came of it; exit 1 when a law was broken.
+"""A day of faults and a search for a broken law; the last line has the counts of `make soak`.
 
-`python -m tests.soak --seed 4 --hours 24` is the whole of it; the same words replay the same day.
+The same words replay the same day and the same search: `--hours 0` leaves out the day, `--examples
+0` the search. Exit 1 when a law was broken, or when the day was too quiet to prove anything.
 """
 
 import argparse
-import os
+import re
 import sys
-import time
-from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.soak.cells import Reached
-from tests.soak.day import Day, Plan
+from tests.soak.parts import FULL_DAY_H, Part, live_a_day, search_stories
 
-SHOWN = 40
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 
 def main() -> int:
-    """One day, with its counts; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--hours", type=float, default=24.0)
-    parser.add_argument("--counts", type=Path, help="add this day's counts to the file")
-    options = parser.parse_args()
-    began, cpu = time.monotonic(), time.process_time()
-    reached, day = Reached(), Day(Plan(seed=options.seed, hours=options.hours))
-    with reached.watching():
-        day.run()
-    broken = day.violations()
-    say(f"day of seed {options.seed}: {options.hours:g} h, {len(day.outages)} outages")
-    say(f"  {_listed(day.ends())}")
-    say(f"  met: {_listed(day.kinds_met())}")
-    say(reached.summary())
-    for text in broken[:SHOWN]:
-        say(f"VIOLATION {text}")
-    if broken:
-        say(f"replay: {sys.executable} -m tests.soak --seed {day.plan.seed} --hours {day.plan.hours:g}")
-    share = 100 * day.disturbed // max(1, day.recoveries)
-    took = f"{time.monotonic() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
-    say(f"recoveries {day.recoveries}, {share} % of them with a second fault ({took})")
-    say(f"verified reports {day.site.reports.verified}, violations {len(broken)}")
-    if options.counts:
-        with options.counts.open("a", encoding="utf-8") as file:
-            file.write(f"recoveries {day.recoveries}\nviolations {len(broken)}\n")
+    """Both parts, side by side, and their sums; returns the exit code."""
+    options = _options()
+    replay = f"replay: {sys.executable} -m tests.soak --seed {options.seed}"
+    parts: list[Part] = []
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+        searching = beside.submit(
+            search_stories, options.seed, options.examples, options.steps, replay
+        )
+        if options.hours:
+            parts.append(live_a_day(options.seed, options.hours, replay))
+            _say(parts[-1].lines)
+        parts.append(searching.result())
+        _say(parts[-1].lines)
+    _say((Reached.joined(part.reached for part in parts).summary(),))
+    points, killed = _kills(options.kills)
+    broken = killed + sum(part.violations for part in parts)
+    scenarios = sum(1 for _ in SCENARIOS.glob("*/*.md"))
+    examples = sum(part.examples for part in parts)
+    recoveries = sum(part.recoveries for part in parts)
+    counts = {
+        "points": points,
+        "scenarios": scenarios,
+        "examples": examples,
+        "recoveries": recoveries,
+        "violations": broken,
+    }
+    _say((", ".join(f"{name} {number}" for name, number in counts.items()),))
     return 1 if broken else 0
 
 
-def say(text: str) -> None:
-    """One line for whoever waits."""
-    sys.stdout.write(f"{text}\n")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--hours", type=float, default=FULL_DAY_H, help="of the simulated day")
+    parser.add_argument("--examples", type=int, default=300, help="of the search")
+    parser.add_argument("--steps", type=int, default=20, help="of an example")
+    parser.add_argument("--kills", type=Path, help="what `python -m tests.kill` has said")
+    return parser.parse_args()
+
+
+def _kills(told: Path | None) -> tuple[int, int]:
+    """Points and failures from the last line of the kill matrix."""
+    if told is None:
+        return 0, 0
+    line = told.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+    counts = {name: int(number) for name, number in re.findall(r"([a-z ]+?) (\d+)", line)}
+    counts = {name.strip(): number for name, number in counts.items()}
+    return counts["points"], counts["violations"] + counts.get("ended otherwise", 0)
+
+
+def _say(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in counts.most_common())
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # the threads of killed processes wait for a turn that never comes
+    sys.exit(main())

@@ -45,6 +45,16 @@ class Reached:
     seen: set[object] = field(default_factory=set)
     asked: int = 0
 
+    @classmethod
+    def joined(cls, parts: Iterable["Reached"]) -> "Reached":
+        """What several runs have reached together."""
+        whole = cls()
+        for part in parts:
+            whole.asked += part.asked
+            for way, branches in part.ways.items():
+                whole.ways.setdefault(way, set()).update(branches)
+        return whole
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Trace what the product asks, in all threads, as long as this lasts."""
@@ -61,7 +71,7 @@ class Reached:
                 setattr(asker, name, original)
 
     def _watched(self, name: str, function: Function, module: ModuleType) -> Function:
-        def watched(*args: Any, **kwargs: Any) -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the function says
             answer = function(*args, **kwargs)
             self.asked += 1
             words = _words(answer)
@@ -76,7 +86,8 @@ class Reached:
 
     def cells(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
         """The cells that were reached, and those that were not."""
-        reached, missed = [], []
+        reached: list[Cell] = []
+        missed: list[Cell] = []
         for cell in cells:
             ways = _ways_of(cell)
             hit = all(branches <= self.ways.get(way, set()) for way, branches in ways)
@@ -91,7 +102,7 @@ class Reached:
         )
 
     def _line(self, title: str, cells: Sequence[Cell]) -> str:
-        reached, missed = self.cells(cells)
+        reached, _ = self.cells(cells)
         rows = {cell.row for cell in cells}
         met = {cell.row for cell in reached}
         never = " ".join(sorted(rows - met, key=lambda row: (row[0], int(row[1:]))))

@@ -8,7 +8,7 @@ from random import Random
 from hacli.lab.cloud_records import VmState
 from tests.fakes.clock import Process
 from tests.fakes.journal import JournalStore
-from tests.fakes.world import Site, new_site
+from tests.fakes.world import new_site
 from tests.soak.night import Desk, Night, Outage
 from tests.soak.troubles import FIRST, SECOND
 
@@ -27,7 +27,7 @@ class Plan:
     hours: float = 24.0
     hosts: int = 8
     servers: int = 48
-    pause_s: float = 140.0
+    pause_s: float = 100.0
     share: float = 0.65  # of the runs in which something else goes wrong, up to three in an outage
     storm_every: int = 60  # one outage in so many: most of the hosts lose their network together
     firsts: tuple[str, ...] = ()  # hosts fail in these ways only
@@ -64,13 +64,13 @@ class Day:
         cloud = self.site.region.cloud
         apart = cloud.add_group("apart", "anti-affinity")
         for number in range(self.plan.servers):
-            stopped, local = number % 9 == 8, number % 10 == 9  # noqa: PLR2004 - a few of each
+            stopped, local = number % 9 == 8, number % 10 == 9
             cloud.add_server(
                 f"vm-{number:04d}",
                 names[number % len(names)],
                 volume=not local,
                 state=VmState.STOPPED if stopped else VmState.ACTIVE,
-                group=apart if number < 3 else None,  # noqa: PLR2004
+                group=apart if number < 3 else None,
             )
 
     def run(self) -> None:
@@ -99,7 +99,11 @@ class Day:
             else:
                 troubles = self._draw_some()
                 fullest = sorted(idle, key=self._servers_on)[-4:]
-                self._begin(self.dice.choice(fullest), self.dice.choice(self.plan.firsts or tuple(FIRST)), *troubles)
+                self._begin(
+                    self.dice.choice(fullest),
+                    self.dice.choice(self.plan.firsts or tuple(FIRST)),
+                    *troubles,
+                )
         self.site.after(self.dice.uniform(0.2, 1.8) * self.plan.pause_s, self._fail_one)
 
     @property
@@ -118,7 +122,7 @@ class Day:
 
     def _draw_some(self) -> list[str]:
         """What else goes wrong: one thing in most outages, two or three in some."""
-        drawn = []
+        drawn: list[str] = []
         while len(drawn) < MOST and self.dice.random() < self.plan.share:
             drawn.append(self._draw())
         return drawn
@@ -173,7 +177,6 @@ class Day:
     def ends(self) -> Counter[str]:
         """How often a command ended how."""
         return Counter(end for outage in self.outages for end in outage.ends)
-
 
     def kinds_met(self) -> Counter[str]:
         """What went wrong while a run was under way, and how often."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from hacli.domain.evacuation import Reason
@@ -89,7 +90,9 @@ class Night:
             self._wrong(f"L8: {self._host} is never taken back: {self._outage.ends[-1]}")
 
     def _wrong(self, text: str) -> None:
-        self._outage.wrong.append(f"{text} ({', '.join((self._outage.first, *self._outage.troubles))})")
+        self._outage.wrong.append(
+            f"{text} ({', '.join((self._outage.first, *self._outage.troubles))})"
+        )
 
     def _scope(self, operator: Operator) -> Scope:
         return Scope(
@@ -116,7 +119,7 @@ class Night:
         policy = Policy(window=self._dice.choice(self._desk.windows))
         operator = self._site.operator(store=self._journal, policy=policy)
         operator.clock.ahead_s = self._dice.choice((0.0, 0.0, -2.0, 2.0))
-        operator.nova.line.sends_date = self._dice.random() < 0.8  # noqa: PLR2004 - most do
+        operator.nova.line.sends_date = self._dice.random() < 0.8
         return operator
 
     def _wait_until_lost(self) -> None:
@@ -130,19 +133,22 @@ class Night:
             operator = self._operator()
             if self._troubles:
                 self._strike_later(operator, self._troubles.pop(0))
-            result = self._run("recover", lambda: self._recover_once(operator))
+            result = self._run("recover", partial(self._recover_once, operator))
             if isinstance(result, Recovered) and self._is_done(result):
                 return True
             self._do_as_told(attempt)
         return False
 
     def _recover_once(self, operator: Operator) -> Recovered:
-        options: dict[str, object] = {"allowed": self._allowed, "attested": self._attested}
-        if self._dice.random() < BY_STEPS:
-            operator.recover(self._host, Verb.FENCE, **options)
-            operator = self._operator()
-            return operator.recover(self._host, Verb.EVACUATE, **options)
-        return operator.recover(self._host, **options)
+        def go(verb: Verb) -> Recovered:
+            allowed, attested = self._allowed, self._attested
+            return operator.recover(self._host, verb, allowed=allowed, attested=attested)
+
+        if self._dice.random() >= BY_STEPS:
+            return go(Verb.RECOVER)
+        go(Verb.FENCE)
+        operator = self._operator()
+        return go(Verb.EVACUATE)
 
     def _strike_later(self, operator: Operator, trouble: str) -> None:
         after_s, lasts_s = self._dice.triangular(0.0, 16.0, 3.0), self._dice.choice(LASTS_S)
@@ -206,10 +212,10 @@ class Night:
             self._pull_the_plug()
             self._attested = "both cords are in my hand"
         if attempt >= 1 and end == CARRIED_OUT:
-            self._cure_by_hand(stuck=attempt >= 3)  # noqa: PLR2004 - the third time it is known
-        if attempt >= 2:  # noqa: PLR2004 - a spare part takes two runs to come
+            self._cure_by_hand(stuck=attempt >= 3)
+        if attempt >= 2:
             self._mend()
-        if self._dice.random() < 0.3:  # noqa: PLR2004 - somebody else takes over
+        if self._dice.random() < 0.3:
             self._take_over()
         self._site.pass_time(self._dice.uniform(1.0, AGAIN_S))
 
@@ -264,8 +270,7 @@ class Night:
         self._site.region.apply(Return(host=self._host))
         self._site.pass_time(self._dice.uniform(0.0, 60.0))
         for _ in range(ENABLE_TRIES):
-            operator = self._operator()
-            if self._run("enable", lambda: operator.enable(self._host)) is not None:
+            if self._run("enable", partial(self._operator().enable, self._host)) is not None:
                 self._start_what_stayed()
                 return True
             self._site.pass_time(AGAIN_S)

@@ -8,27 +8,22 @@ here the altered product is what the test is about.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
-from hacli.domain import evidence, gates
-from hacli.domain.evacuation import Ask, End, Ended, Plan, ServerRun, Verify
-from hacli.domain.events import ServerChanged, Warned
+from hacli.domain import evacuation, evidence, gates
+from hacli.domain.evacuation import Ask, End, Ended, Plan, Records, ServerRun, Verify, Wait
+from hacli.domain.events import Warned
 from hacli.domain.evidence import Doubt, FenceEvidence, Readings, Witness
 from hacli.domain.hosts import ComputeHost
-from hacli.domain.policy import Policy
+from hacli.domain.policy import Policy, Storage
 from hacli.domain.servers import Accepted, ServerList
-from hacli.errors import Refused
-from hacli.service import (
-    compute_service,
-    deathwatch,
-    fencing,
-    recovery,
-)
+from hacli.service import compute_service, deathwatch, fencing, records, recovery
 from hacli.service import evacuation as evacuation_loop
 from hacli.service.run import Run
 from tests.fakes.locks import MemoryLocks
 from tests.fakes.nova import FakeNova
 from tests.soak.day import Plan as DayPlan
+
+OLD_S = 12.0
 
 Alteration = tuple[object, str, object]
 """A module or class, the name in it, and what stands there instead."""
@@ -72,9 +67,7 @@ def planted(defect: Defect) -> Iterator[None]:
 
 def _proof(host: str, at: float) -> FenceEvidence:
     seal = evidence._SEAL  # noqa: SLF001 - the forger's work
-    return FenceEvidence(
-        host=host, witness=Witness.BMC, text="forged", proven_at=at, seal=seal
-    )
+    return FenceEvidence(host=host, witness=Witness.BMC, text="forged", proven_at=at, seal=seal)
 
 
 def _believes_one_word() -> tuple[Alteration, ...]:
@@ -122,21 +115,16 @@ def _keeps_old_evidence() -> tuple[Alteration, ...]:
     )
 
 
-def _reproves_nothing(loop: Any) -> None:
-    if loop._now - loop._evidence.proven_at < 12.0:  # noqa: SLF001, PLR2004
+def _reproves_nothing(loop: evacuation_loop.Evacuation) -> None:
+    proof = loop._evidence  # noqa: SLF001
+    if proof is not None and proof.age_s(loop._now) < OLD_S:  # noqa: SLF001
         for key in loop._moves:  # noqa: SLF001
-            loop._moves[key] = _wait()  # noqa: SLF001
-
-
-def _wait() -> object:
-    from hacli.domain.evacuation import Wait
-
-    return Wait()
+            loop._moves[key] = Wait()  # noqa: SLF001
 
 
 def _asks_twice() -> tuple[Alteration, ...]:
     """Nova said yes, and the server is not there yet: ask again."""
-    true_move = evacuation_loop.next_move
+    true_move = evacuation.next_move
 
     def next_move(run: ServerRun, *, now: float, policy: Policy) -> object:
         move = true_move(run, now=now, policy=policy)
@@ -150,7 +138,7 @@ def _asks_twice() -> tuple[Alteration, ...]:
 
 def _calls_it_verified() -> tuple[Alteration, ...]:
     """Nova has accepted it, so it will be there."""
-    true_move = evacuation_loop.next_move
+    true_move = evacuation.next_move
 
     def next_move(run: ServerRun, *, now: float, policy: Policy) -> object:
         if run.migration is not None and run.migration.is_open:
@@ -162,16 +150,11 @@ def _calls_it_verified() -> tuple[Alteration, ...]:
 
 def _believes_an_empty_list() -> tuple[Alteration, ...]:
     """A list of Nova's is the truth: no hypervisor is asked, no cell down matters."""
-    true_plan = recovery.plan_evacuation
 
-    def plan_evacuation(*args: Any, **kwargs: Any) -> Plan:
-        true_plan(*args, **kwargs)
+    def plan_evacuation(*args: object, **kwargs: object) -> Plan:
         return Plan(runs=(), skips=())
 
     def reads(world: object, host: object, past: object, policy: object, **_: object) -> object:
-        from hacli.domain.evacuation import Records
-        from hacli.domain.policy import Storage
-
         return Records(
             servers=(), evacuations=(), moves=(), groups=(), storage=Storage.LOCAL, unshared=()
         )
@@ -181,8 +164,6 @@ def _believes_an_empty_list() -> tuple[Alteration, ...]:
 
 def _loses_local_disks() -> tuple[Alteration, ...]:
     """Every disk is taken for one that survives."""
-    from hacli.domain import evacuation
-
     return ((evacuation, "what_is_lost", lambda server, records: None),)
 
 
@@ -193,14 +174,14 @@ def _takes_another_host() -> tuple[Alteration, ...]:
     def read_servers(nova: FakeNova, host: str) -> ServerList:
         listed = true_read(nova, host)
         tables = nova.line.region.cloud.tables
-        other = next((h for h in nova.line.region.names if h != host and tables.servers_on(h)), host)
+        other = next(
+            (h for h in nova.line.region.names if h != host and tables.servers_on(h)), host
+        )
         strangers = true_read(nova, other).servers[:1]
         return replace(listed, servers=listed.servers + strangers)
 
     def agree(*args: object) -> None:
         return None
-
-    from hacli.service import records
 
     return (
         (FakeNova, "read_servers", read_servers),
@@ -291,9 +272,7 @@ DEFECTS: Mapping[str, Defect] = {
     "takes an order for a proof": Defect(
         law="L2", alter=_believes_one_word, firsts=("panic, BMC stuck",)
     ),
-    "goes on after a sign of life": Defect(
-        law="L3", alter=_ignores_life, kinds=("host is back",)
-    ),
+    "goes on after a sign of life": Defect(law="L3", alter=_ignores_life, kinds=("host is back",)),
     "keeps old evidence": Defect(law="L3", alter=_keeps_old_evidence),
     "asks twice": Defect(law="L4", alter=_asks_twice),
     "calls an accepted one verified": Defect(law="L5", alter=_calls_it_verified),
@@ -312,6 +291,3 @@ DEFECTS: Mapping[str, Defect] = {
     "tells a secret": Defect(law="L12", alter=_tells_a_secret),
 }
 """By their names: what was done to the product."""
-
-
-__all__ = ["DEFECTS", "Defect", "Refused", "ServerChanged", "planted"]

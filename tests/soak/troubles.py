@@ -132,8 +132,13 @@ def _quorum(scope: Scope) -> Mend:
 
 
 def _cluster_silent(scope: Scope) -> Mend:
-    scope.operator.pacemaker.silent = True
-    return partial(setattr, scope.operator.pacemaker, "silent", False)
+    pacemaker = scope.operator.pacemaker
+    pacemaker.silent = True
+
+    def mend() -> None:
+        pacemaker.silent = False
+
+    return mend
 
 
 def _maintenance(scope: Scope) -> Mend:
@@ -196,9 +201,7 @@ FIRST: Mapping[str, Trouble] = {
     "hang": lambda scope: _did(scope, Hang(host=scope.host)),
     "panic, BMC stuck": lambda scope: _with_bmc(scope, Crash(host=scope.host), BmcFault.STUCK),
     "hang, BMC denies": lambda scope: _with_bmc(scope, Hang(host=scope.host), BmcFault.DENIED),
-    "plug and BMC gone": lambda scope: _with_bmc(
-        scope, PowerOff(host=scope.host), BmcFault.SILENT
-    ),
+    "plug and BMC gone": lambda scope: _with_bmc(scope, PowerOff(host=scope.host), BmcFault.SILENT),
     "cut, BMC silent": lambda scope: _with_bmc(scope, Cut(host=scope.host), BmcFault.SILENT),
     "panic, no fencing": lambda scope: _unfenced(scope, Crash(host=scope.host)),
 }
