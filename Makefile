@@ -6,11 +6,13 @@ READY := .venv/.ready
 DEMO ?= scripts/demo
 # of Nova on the real stack: newest or zed
 RELEASE ?= newest
+# what the kill matrix has said, for the last line of the soak
+KILLS_TOLD := .venv/kills
 # how the demo with a lying BMC must end: exit code 5 and this code in its last screen
 LIAR_ENDS_WITH ?= SIGN_OF_LIFE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-liar test system-up system-down system-test system-test-full system-bench check bench clean
+.PHONY: help venv demo demo-liar test soak system-up system-down system-test system-test-full system-bench check bench clean
 
 help:  ## Show the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +37,10 @@ demo-liar: $(READY)  ## The same with a BMC that lies: passes only if hacli refu
 
 test: $(READY)  ## All tests that need neither root nor a cloud
 	$(BIN)/pytest -n 2 $(ARGS)
+
+soak: $(READY)  ## A kill at every point, random operators, a day of faults: counts; SOAK='--seed 7'
+	test ! -e tests/kill || $(BIN)/python -m tests.kill $(KILLS) >$(KILLS_TOLD)
+	$(BIN)/python -m tests.soak --kills $(KILLS_TOLD) $(SOAK)
 
 system-up: $(READY)  ## Start the real stack (root, Debian 12); ARGS='--hosts 6 --release zed'
 	$(BIN)/python -m tests.system.stack up $(ARGS)

@@ -314,6 +314,15 @@ class Site:
         self.region.apply(Crash(host=host))
         self.until(lambda: bool(self.region.cluster.nodes[host].node_fenced))
 
+    def switch_by_pdu(self, *hosts: str) -> None:
+        """Pacemaker switches these hosts off by a device in which hacli finds no BMC to read."""
+        cib = self.region.cluster.cib
+        devices = {device for host in hosts for device in cib.devices_for(host)}
+        for device in cib.root.iter("primitive"):
+            if device.get("id") in devices:
+                device.set("type", "fence_apc")
+        cib.edited()
+
     def seed(
         self,
         host: str,

@@ -284,3 +284,25 @@ def test_the_summary_counts_what_came_back_and_names_what_was_left() -> None:
         "compute-3: running once, elsewhere, from their own disks: 0; "
         "stopped as before, elsewhere: 0; left alone: web-01."
     )
+
+
+def test_a_copy_may_be_asked_for_where_it_runs() -> None:
+    """A failure may have left a running copy: only its own host may be asked again, by name."""
+    failed = (*DIED, did(24, "compute-1", "guest-started", "s1"))
+    again = replace(EVACUATE, migration=2)
+    there = replace(asked(30, again), body={"evacuate": {"host": "compute-1"}})
+    elsewhere = replace(asked(30, again), body={"evacuate": {"host": "compute-2"}})
+
+    assert check(story(there, ledger=failed)) == ()
+    assert [found.law for found in check(story(elsewhere, ledger=failed))] == [Law.ONCE]
+
+
+def test_power_that_has_just_come_back_is_within_the_age_of_evidence() -> None:
+    """Law L3 leaves ten seconds between a proof and the request; a story may allow for them."""
+    back = (*DIED, did(15, "compute-3", "power-on"))
+    soon, late = asked(24, FORCE_DOWN), asked(26, FORCE_DOWN)
+
+    found = check(replace(story(soon, late, ledger=back), grace_s=10.0))
+
+    assert [violation.law for violation in found] == [Law.EVIDENCE]
+    assert len(check(story(soon, late, ledger=back))) == 2

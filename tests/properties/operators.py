@@ -76,14 +76,19 @@ class Operators(RuleBasedStateMachine):
         servers=st.lists(st.tuples(hosts, st.booleans(), st.booleans()), min_size=3, max_size=14),
         reboot_action=st.sampled_from(RebootAction),
         spawn_s=st.sampled_from((0.5, 2.0, 12.0)),
+        pdus=st.sampled_from((0, 0, 1, 4)),
     )
     def found_a_cloud(
         self,
         servers: list[tuple[int, bool, bool]],
         reboot_action: RebootAction,
         spawn_s: float,
+        pdus: int,
     ) -> None:
-        """Four hosts, and some servers: running or stopped, on a volume or a local disk."""
+        """Four hosts, and some servers: running or stopped, on a volume or a local disk.
+
+        Some hosts have no BMC that hacli can read: Pacemaker switches them by a PDU.
+        """
         type(self).examples += 1
         self.site = new_site(
             settings=RegionSettings(
@@ -91,6 +96,7 @@ class Operators(RuleBasedStateMachine):
                 cluster=ClusterSettings(reboot_action=reboot_action),
             )
         )
+        self.site.switch_by_pdu(*self.site.region.names[:pdus])
         apart = self.site.region.cloud.add_group("apart", "anti-affinity")
         for number, (host, stopped, local) in enumerate(servers):
             self.site.region.cloud.add_server(

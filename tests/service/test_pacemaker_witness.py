@@ -25,11 +25,7 @@ def _switched_by_a_pdu(build: NewSite, *, reboot: RebootAction = RebootAction.OF
         cloud=CloudSettings(spawn_seconds=8.0), cluster=ClusterSettings(reboot_action=reboot)
     )
     site = build(settings=settings)
-    cib = site.region.cluster.cib
-    for device in cib.root.iter("primitive"):
-        if device.get("class") == "stonith":
-            device.set("type", "fence_apc")
-    cib.edited()
+    site.switch_by_pdu(*site.region.names)
     return site
 
 

@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
 
 def _kills(told: Path | None) -> tuple[int, int]:
     """Points and failures from the last line of the kill matrix."""
-    if told is None:
+    if told is None or not told.exists():
         return 0, 0
     line = told.read_text(encoding="utf-8").strip().rpartition("\n")[2]
     counts = {name: int(number) for name, number in re.findall(r"([a-z ]+?) (\d+)", line)}
