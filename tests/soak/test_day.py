@@ -1,5 +1,7 @@
 """A short day of faults breaks no law; `make soak` has the long one."""
 
+import pytest
+
 from hacli.service import evacuation as evacuation_loop
 from tests.domain.judge_cells import JUDGE_CELLS
 from tests.domain.move_cells import MOVE_CELLS
@@ -9,6 +11,7 @@ from tests.soak.day import Day, Plan
 SHORT = Plan(seed=4, hours=0.2, pause_s=60.0)
 
 
+@pytest.mark.timeout(300)
 def test_a_short_day_of_faults_breaks_no_law() -> None:
     """Hosts fail, something goes wrong while they are mended, and all of them come back."""
     day = Day(SHORT)
@@ -21,6 +24,7 @@ def test_a_short_day_of_faults_breaks_no_law() -> None:
     assert day.site.reports.verified > 0
 
 
+@pytest.mark.timeout(300)
 def test_the_same_seed_is_the_same_day() -> None:
     """A day that breaks a law can be replayed."""
     days = [Day(Plan(seed=9, hours=0.05)) for _ in range(2)]
