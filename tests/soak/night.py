@@ -30,8 +30,9 @@ ENABLE_TRIES = 8
 CARRIED_OUT = "carried out"
 LONGEST_RUN_S = 3600.0
 UNFENCEABLE = ("FENCE_UNREACHABLE", "FENCE_LOGIN", "FENCE_FAILED", "NOT_FENCED")
-BY_STEPS, BY_HAND = 0.1, 0.5
-"""How often somebody takes `fence` and `evacuate` for `recover`, or cuts the power by hand."""
+BY_STEPS, BY_HAND, ONCE_MORE = 0.1, 0.5, 0.3
+"""How often somebody takes `fence` and `evacuate` for `recover`, cuts the power by hand, or types
+the same command once more when the host is already coming back."""
 LEFT_FOR_GOOD = frozenset({Reason.LOCAL_DISK, Reason.AFFINITY, Reason.STATE})
 
 
@@ -116,7 +117,7 @@ class Night:
         self._site.after(0.0, actor.resume)
 
     def _operator(self) -> Operator:
-        policy = Policy(window=self._dice.choice(self._desk.windows))
+        policy = Policy(window=self._dice.choice(self._desk.windows), poll_s=2.0)
         operator = self._site.operator(store=self._journal, policy=policy)
         operator.clock.ahead_s = self._dice.choice((0.0, 0.0, -2.0, 2.0))
         operator.nova.line.sends_date = self._dice.random() < 0.8
@@ -269,6 +270,9 @@ class Night:
     def _take_back(self) -> bool:
         self._site.region.apply(Return(host=self._host))
         self._site.pass_time(self._dice.uniform(0.0, 60.0))
+        if self._dice.random() < ONCE_MORE:
+            self._run("once more", partial(self._recover_once, self._operator()))
+            self._site.region.apply(Return(host=self._host))
         for _ in range(ENABLE_TRIES):
             if self._run("enable", partial(self._operator().enable, self._host)) is not None:
                 self._start_what_stayed()

@@ -184,6 +184,12 @@ def _wrong_host(scope: Scope) -> Mend:
     return _nothing
 
 
+def _confirmed(scope: Scope) -> Mend:
+    """A person tells Pacemaker that the node is down, whatever it is."""
+    scope.site.region.cluster.confirm_off(scope.host)
+    return _nothing
+
+
 def _killed(scope: Scope) -> Mend:
     scope.operator.process.kill()
     return _nothing
@@ -236,6 +242,7 @@ SECOND: Mapping[str, Trouble] = {
     "a destination disabled": _destination_disabled,
     "two operators": _two_operators,
     "a wrong host named": _wrong_host,
+    "somebody confirms": _confirmed,
     "killed": _killed,
     "interrupted": _interrupted,
 }
