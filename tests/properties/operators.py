@@ -150,6 +150,8 @@ class Operators(RuleBasedStateMachine):
         except HacliError as error:
             if not (error.what and error.code):
                 self.wrong.append("L11: an error without a sentence")
+        except Exception as error:  # noqa: BLE001 - law L11: whatever it is, it is no sentence
+            self.wrong.append(f"L11: a command died of {error!r}")
         if self.site.now - began > LONGEST_S:
             self.wrong.append(f"L11: a command took {self.site.now - began:.0f} s")
 
