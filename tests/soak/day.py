@@ -72,7 +72,7 @@ class Day:
                 names[number % len(names)],
                 volume=not local,
                 state=VmState.STOPPED if stopped else VmState.ACTIVE,
-                group=apart if number < 3 else None,
+                group=apart if number < 2 else None,
             )
 
     def run(self) -> None:

@@ -38,6 +38,7 @@ class Defect:
     kinds: tuple[str, ...] = ()  # troubles beside the first in which it shows; none: in any outage
     firsts: tuple[str, ...] = ()  # the same for how hosts fail
     storms: bool = False
+    window: int = 2
 
     def plan(self) -> DayPlan:
         """A short day in which it has to show."""
@@ -51,7 +52,8 @@ class Defect:
             storm_every=1 if self.storms else 10**6,
             firsts=self.firsts,
             kinds=self.kinds,
-            windows=(2,),
+            windows=(self.window,),
+            pdus=0,
         )
 
 
@@ -283,7 +285,9 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "takes a begun one for done": Defect(law="L8", alter=_takes_it_for_done, kinds=("killed",)),
     "takes no lock": Defect(law="L9", alter=_takes_no_lock, kinds=("two operators",)),
-    "acts without quorum": Defect(law="L9", alter=_acts_without_quorum, kinds=("no quorum",)),
+    "acts without quorum": Defect(
+        law="L9", alter=_acts_without_quorum, kinds=("no quorum",), firsts=("panic",), window=1
+    ),
     "works in a storm": Defect(law="L10", alter=_works_in_a_storm, storms=True),
     "ends with a traceback": Defect(
         law="L11", alter=_never_ends, kinds=("requests refused", "answers lost")
