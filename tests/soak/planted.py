@@ -247,14 +247,15 @@ def _works_in_a_storm() -> tuple[Alteration, ...]:
 
 
 def _never_ends() -> tuple[Alteration, ...]:
-    """A server that is in nobody's table ends the run with a traceback."""
+    """An answer that is in nobody's table ends the run with a traceback."""
+    true_answered = evacuation.answered
 
-    def describe(outcome: object) -> tuple[str, str]:
+    def answered(run: ServerRun, outcome: object, *, now: float) -> ServerRun:
         if not isinstance(outcome, Accepted):
             raise KeyError(outcome)
-        return "accepted", ""
+        return true_answered(run, outcome, now=now)
 
-    return ((evacuation_loop, "_describe", describe),)
+    return ((evacuation_loop, "answered", answered),)
 
 
 def _tells_a_secret() -> tuple[Alteration, ...]:
