@@ -28,8 +28,14 @@ class CallLog:
         self.calls.append(call)
 
     def writes(self) -> tuple[Call, ...]:
-        """Those that change something."""
-        return tuple(call for call in self.calls if not call.what.startswith(("GET ", "read_")))
+        """Those that change something, but for the claims: see ``claims``."""
+        changes = (call for call in self.calls if not call.what.startswith(("GET ", "read_")))
+        return tuple(call for call in changes if not call.what.endswith("_claim"))
+
+    def claims(self) -> tuple[str, ...]:
+        """Who created, took over or deleted a claim, in order."""
+        verbs = ("create_claim", "replace_claim", "delete_claim")
+        return tuple(f"{call.who} {call.what}" for call in self.calls if call.what in verbs)
 
     def evacuations(self, server: str | None = None) -> tuple[Call, ...]:
         """Requests to evacuate that reached Nova (of one server)."""

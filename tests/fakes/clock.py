@@ -33,6 +33,7 @@ class Process:
     def __init__(self, name: str, *, dies_at: int | None = None) -> None:
         self.name = name
         self.dead = False
+        self.ended = False
         self.moments = 0
         self._dies_at = dies_at
         self.on_death: list[Callable[[], None]] = []
@@ -45,10 +46,20 @@ class Process:
         """
         self.moments += 1
         if self.moments == self._dies_at:
+            self.kill()
+        self.check()
+
+    def kill(self) -> None:
+        """It is no more; what the kernel frees is free."""
+        if not self.dead:
             self.dead = True
             for release in self.on_death:
                 release()
-        self.check()
+
+    @property
+    def lives(self) -> bool:
+        """It may still do something."""
+        return not (self.dead or self.ended)
 
     def check(self) -> None:
         """Raise Killed when the process is no more."""

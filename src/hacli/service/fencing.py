@@ -74,6 +74,7 @@ def fence(
     until = run.world.clock.monotonic() + _deadline_s(run, attestation)
     while True:
         watch.look(limit_s=PROOF_LOOK_LIMIT_S)
+        run.claim.check()
         beside()
         verdict = watch.judge()
         if isinstance(verdict, FenceEvidence):
@@ -112,6 +113,7 @@ def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:
     """Order OFF by the configured ways until one carries it out; returns what each answered."""
     said: list[str] = []
     for way in run.policy.fence_order:
+        run.claim.require()
         done, text = (
             _order_by_pacemaker(run, watch) if way == "pacemaker" else _order_by_bmc(run, watch)
         )
