@@ -267,7 +267,7 @@ class Site:
 
     def other_controller(self) -> JournalStore:
         """The empty journal of a controller on which hacli has never run."""
-        return JournalStore(runs=1000 * self.processes)
+        return JournalStore(runs=1000 * (self.processes + 1))
 
     @property
     def now(self) -> float:
@@ -293,6 +293,13 @@ class Site:
             deed()
 
         self.region.timeline.after(seconds, do)
+
+    def beside(
+        self, after_s: float, operator: Operator, play: Callable[[Operator], object]
+    ) -> None:
+        """An operator works at the same time as others, from then on."""
+        actor = self.stage.actor(operator.process, lambda: (play(operator), None)[1])
+        self.after(after_s, actor.resume)
 
     def when(self, is_so: Callable[[], bool], deed: Callable[[], object]) -> None:
         """Somebody does something as soon as it is so, whatever hacli is doing then."""

@@ -276,8 +276,8 @@ PROBLEMS: dict[str, Problem] = {
             "Wait for its end.",
             "hacli history    on its machine shows what it does",
             (
-                "It is gone for certain: --take-over. hacli takes over by itself when its process on "
-                "this machine is dead, or the cluster has fenced its controller or seen it leave."
+                "It is gone for certain: --take-over. hacli takes over by itself when its process "
+                "on this machine is dead, or the cluster has fenced its controller or seen it go."
             ),
         ),
     ),

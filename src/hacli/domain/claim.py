@@ -117,9 +117,10 @@ class Gone:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """The holder lives, or may live, and why."""
+    """The holder lives, or may live, and why. ``seen``: it certainly does, so nobody takes over."""
 
     why: str
+    seen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def judge_holder(claim: Claim, here: Here, view: ClusterView) -> Gone | Held:
         if claim.process.namespace != here.process.namespace:
             return Held(why="it was started in another container of this machine")
         if here.holder_runs:
-            return Held(why="its process runs on this machine")
+            return Held(why="its process runs on this machine", seen=True)
         return Gone(why="its process on this machine is no more", dead=True)
     if claim.controller is None:
         return Held(why=f"whether its process still runs on {claim.machine} cannot be seen here")

@@ -93,11 +93,12 @@ class HostClaim:
         """
         if self._other is None:
             return
+        why = "its claim is gone from the CIB: a run that took it over has ended, or it was deleted"
+        if self._other:
+            why = f"its claim was taken over by {_words(self._other)}"
         raise Busy(
             f"{self._host} is not this run's any more, so it sends nothing more.",
-            why=f"its claim was taken over by {_words(self._other)}"
-            if self._other
-            else "its claim was deleted from the CIB",
+            why=why,
             state="What this run had asked for before goes on.",
             next_steps=(f"hacli status {self._host}", "hacli history"),
             code="CLAIM_LOST",
@@ -152,8 +153,8 @@ class HostClaim:
             return False
         holder = _parsed(self._host, old)
         found = judge_holder(holder, _here(self._world, holder, mine.controller), view)
-        if isinstance(found, Held) and not self._context.take_over:
-            raise busy(self._host, f"{holder.words}; {found.why}")
+        if isinstance(found, Held) and (found.seen or not self._context.take_over):
+            raise busy(self._host, f"{holder.words}; {found.why}", seen=found.seen)
         if not view.acts:
             raise no_quorum(self._host)
         why = found.why if isinstance(found, Gone) else f"{self._context.user} says {TAKE_OVER}"
@@ -224,15 +225,15 @@ def claim_gate(
     except ValueError as error:
         return (Gate(name=GATE, passed=False, text=f"{error}: {text}", code="CLAIM_UNREADABLE"),)
     found = judge_holder(holder, _here(world, holder, world.cluster.read_own_node()), view)
-    gone = isinstance(found, Gone)
+    gone, seen = isinstance(found, Gone), isinstance(found, Held) and found.seen
     return (
         Gate(
             name=GATE,
             passed=gone,
             text=f"{holder.words}; {found.why}",
             code=None if gone else "LOCKED",
-            flag=None if gone else TAKE_OVER,
-            overridden=not gone and take_over,
+            flag=None if gone or seen else TAKE_OVER,
+            overridden=take_over and not (gone or seen),
         ),
     )
 
@@ -270,7 +271,7 @@ def require_unclaimed(world: World, host: ComputeHost, view: ClusterView | None)
 def refusal(host: str, gate: Gate) -> HacliError:
     """The error for a claim that keeps this run out."""
     if gate.code == "LOCKED":
-        return busy(host, gate.text)
+        return busy(host, gate.text, seen=gate.flag is None)
     if gate.code == "CLAIM_UNREADABLE":
         return _unreadable(host, gate.text)
     return Refused(
@@ -285,15 +286,23 @@ def refusal(host: str, gate: Gate) -> HacliError:
     )
 
 
-def busy(host: str, holder: str) -> Busy:
-    """Another run has the host; ``holder`` says which, and why it counts as alive."""
+def busy(host: str, holder: str, *, seen: bool = False) -> Busy:
+    """Another run has the host; ``holder`` says which, and why it counts as alive.
+
+    ``seen``: its process was seen, so that nobody may say that it is gone.
+    """
+    gone = (
+        "it hangs:  end its process first, then the same command again"
+        if seen
+        else "it is gone for certain:  the same command with --take-over"
+    )
     return Busy(
         f"Another run works on {host}.",
         why=holder,
         next_steps=(
             "wait for its end and give the command again",
             "hacli history    on its machine shows what it does",
-            "it is gone for certain:  the same command with --take-over",
+            gone,
         ),
         host=host,
     )
