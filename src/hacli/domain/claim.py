@@ -16,6 +16,7 @@ NOBODY = "-"
 """In the place of a controller: the process runs on no member of the cluster."""
 TAKE_OVER = "--take-over"
 
+_LARGEST_PID = 2**31 - 1
 _FIELDS = ("run", "hacli", "controller", "machine", "user", "pid", "started", "boot", "ns", "since")
 
 
@@ -88,9 +89,10 @@ def parse_claim(text: str) -> Claim:
     if tuple(found) != _FIELDS or len(words) != len(_FIELDS) or not all(found.values()):
         raise ValueError("it is no claim of hacli's")
     values = {name: unquote(value) for name, value in found.items()}
-    since = datetime.fromisoformat(values["since"])
-    if since.tzinfo is None:
-        raise ValueError("it does not tell its time zone")
+    since = _moment(values["since"])
+    pid, started = _whole(values["pid"]), _whole(values["started"])
+    if since is None or pid is None or started is None or not 0 < pid <= _LARGEST_PID:
+        raise ValueError("it has a number or a time that is none")
     return Claim(
         run=values["run"],
         hacli=values["hacli"],
@@ -100,11 +102,23 @@ def parse_claim(text: str) -> Claim:
         process=ProcessId(
             boot=values["boot"],
             namespace=values["ns"],
-            pid=int(values["pid"]),
-            started=int(values["started"]),
+            pid=pid,
+            started=started,
         ),
         since=since,
     )
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)
