@@ -72,6 +72,7 @@ def test_recoveries_killed_at_random_moments_are_finished_by_the_same_command(
     assert all(service and service.forced_down and service.disabled for service in services)
     assert states == (["active"] * RUNNING + ["stopped"] * STOPPED) * KILLS
     assert len(site.evacuations()) == KILLS * (RUNNING + STOPPED)
+    assert site.claims == ()
 
 
 def _killed_and_resumed(site: Site, host: str, moment: Moment) -> tuple[Ended, Ended]:
