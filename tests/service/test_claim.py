@@ -400,6 +400,33 @@ def test_without_quorum_a_claim_is_worth_nothing(site: Site, at: str) -> None:
     assert _claims(site) == {}
 
 
+def test_an_enable_without_quorum_is_refused_at_once(site: Site) -> None:
+    """It does not wait for a chain that this part of the cluster cannot start."""
+    _lost(site)
+    site.operator().recover("compute-1")
+    site.region.cluster.set_quorum(quorum=False)
+    before = site.log.writes()
+
+    with pytest.raises(Refused) as error:
+        site.operator().enable("compute-1")
+
+    assert error.value.code == "NO_QUORUM"
+    assert site.log.writes() == before
+    assert _claims(site) == {}
+
+
+def test_a_claim_is_never_older_than_the_run_in_the_journal(site: Site) -> None:
+    """Killed right after the create: the same machine knows the run, and nothing is in doubt."""
+    _lost(site)
+    first = site.operator()
+    site.when(lambda: "hacli-1 create_claim" in site.log.claims(), first.process.kill)
+    with pytest.raises(Killed):
+        first.recover("compute-1")
+
+    assert [event.name for event in first.events][:1] == ["run_started"]
+    assert site.operator().recover("compute-1").complete
+
+
 @pytest.mark.parametrize("after_s", [0.05, 0.3, 0.5, 0.7, 0.9, 1.1, 2.0, 5.0, 8.0, 12.0])
 def test_ctrl_c_gives_the_claim_back(site: Site, after_s: float) -> None:
     """Within the second that the prompt may take."""

@@ -165,6 +165,7 @@ class Enabling:
             text = f"{name} is already enabled"
             return Switched(host=name, run=run_id, verb="enable", already=text)
         with self._run.claim.held():
+            self._run.claim.require()
             self._enable(service)
         return Switched(host=name, run=run_id, verb="enable", kept=tuple(self._kept))
 
