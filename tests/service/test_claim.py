@@ -442,6 +442,23 @@ def test_ctrl_c_gives_the_claim_back(site: Site, after_s: float) -> None:
     assert _claims(site) == {}
 
 
+def test_a_cluster_that_falls_silent_while_it_fences_leaves_the_bmc_alone(site: Site) -> None:
+    """Whose the host is now cannot be read: no second way is tried, and no proof is possible."""
+    _lost(site)
+    operator = site.operator()
+
+    def fall_silent() -> None:
+        operator.pacemaker.silent = True
+
+    site.after(1.0, fall_silent)
+    error = _tried(operator)
+
+    assert error is not None
+    assert error.code == "NOT_FENCED"
+    assert "whether the host is still this run's could not be read" in error.why
+    assert [call for call in site.log.writes() if call.port == "bmc"] == []
+
+
 def test_a_claim_that_cannot_be_deleted_is_told(site: Site) -> None:
     """The run has done its work; the next one here sees that the process is gone."""
     _lost(site)

@@ -224,7 +224,8 @@ def claim_gate(
         holder = parse_claim(text)
     except ValueError as error:
         return (Gate(name=GATE, passed=False, text=f"{error}: {text}", code="CLAIM_UNREADABLE"),)
-    found = judge_holder(holder, _here(world, holder, world.cluster.read_own_node()), view)
+    own_node = ask(world, world.cluster.read_own_node)
+    found = judge_holder(holder, _here(world, holder, own_node), view)
     gone, seen = isinstance(found, Gone), isinstance(found, Held) and found.seen
     return (
         Gate(

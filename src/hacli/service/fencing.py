@@ -113,7 +113,11 @@ def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:
     """Order OFF by the configured ways until one carries it out; returns what each answered."""
     said: list[str] = []
     for way in run.policy.fence_order:
-        run.claim.require()
+        try:
+            run.claim.require()
+        except SourceError as error:
+            said.append(f"whether the host is still this run's could not be read: {error.why}")
+            break
         done, text = (
             _order_by_pacemaker(run, watch) if way == "pacemaker" else _order_by_bmc(run, watch)
         )

@@ -636,8 +636,8 @@ def _left_text(evacuated: Evacuated, left: int, name: str) -> str:
 
 def _power_on(run: Run) -> bool:
     """Switch the host on again, once no evacuation from it is open."""
-    run.claim.require()
     try:
+        run.claim.require()
         powering.power_on(run.world, run.host)
     except HacliError as error:
         run.warn("POWER_ON", f"{error.what} {error.why}".rstrip())
