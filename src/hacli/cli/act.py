@@ -189,7 +189,8 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
       hacli fence compute-3
       hacli fence compute-3 --power-on
 
-    Exit codes: 0 proven off, 4 refused, 5 not proven.
+    Exit codes: 0 proven off, 4 refused, 5 not proven, 9 another run works on
+    the host.
     """
     app = app_of(ctx)
     app.command = "fence"
@@ -221,10 +222,8 @@ def _power_on(app: App, host: str, message: str | None, *, take_over: bool, dry_
         _show(app, "fence-plan", found.name, lines)
         return ExitCode.OK
     with acting.locked_journal(connection, app.command, acting.lock_name(found)) as journal:
-        policy, context = (
-            connection.settings.policy,
-            app.context(message, take_over=take_over),
-        )
+        policy = connection.settings.policy
+        context = app.context(message, take_over=take_over)
         run = enabling.start_run(
             connection.world,
             found,
@@ -261,7 +260,8 @@ def disable(ctx: click.Context, *, host: str, message: str | None, dry_run: bool
       hacli disable compute-3 -m "replace DIMM"
       hacli disable compute-3 --dry-run
 
-    Exit codes: 0 disabled (or was already), 6 Nova is silent.
+    Exit codes: 0 disabled (or was already), 6 Nova is silent, 9 another run
+    works on the host.
     """
     app = app_of(ctx)
     app.command = "disable"
@@ -298,7 +298,8 @@ def enable(
       hacli enable compute-3 --dry-run
 
     Exit codes: 0 enabled (or was already), 4 evacuations from it are open,
-    124 not ready in time (default 10m); the message says for what it waits.
+    9 another run works on the host, 124 not ready in time (default 10m); the
+    message says for what it waits.
     """
     app = app_of(ctx)
     app.command = "enable"
