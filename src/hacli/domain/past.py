@@ -34,29 +34,33 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
     past: dict[str, Past] = {}
     for stored in events:
         event = stored.event
+        age_s = (now - stored.time).total_seconds()
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             past.clear()
         elif isinstance(event, PlanMade):
             _take_plan(past, event)
-        elif isinstance(event, Intent | Asked) and event.order != EVACUATE:
-            continue  # a start in place
+        elif isinstance(event, TookOver) and event.uncertain:
+            _doubt_all(past, age_s)
+        elif isinstance(event, Intent | Asked) and event.order == EVACUATE:
+            _take_request(past, event, age_s)
         elif isinstance(event, ServerChanged) and event.status == "started":
             past.pop(event.id, None)  # it lives here again: another outage will see it anew
-        elif isinstance(event, TookOver):
-            if event.uncertain:
-                _doubt_all(past, (now - stored.time).total_seconds())
-        elif isinstance(event, Intent):
-            past[event.server] = replace(
-                past_of(past, event.server),
-                known_ids=frozenset(event.known_migrations),
-                intent_age_s=(now - stored.time).total_seconds(),
-                accepted=False,
-            )
-        elif isinstance(event, Asked):
-            past[event.server] = _answered(past_of(past, event.server), event.outcome)
         elif isinstance(event, ServerChanged) and event.status == "verified":
             past[event.id] = replace(past_of(past, event.id), known_ids=None, verified=True)
     return past
+
+
+def _take_request(past: dict[str, Past], event: Intent | Asked, age_s: float) -> None:
+    before = past_of(past, event.server)
+    if isinstance(event, Asked):
+        past[event.server] = _answered(before, event.outcome)
+        return
+    past[event.server] = replace(
+        before,
+        known_ids=frozenset(event.known_migrations),
+        intent_age_s=age_s,
+        accepted=False,
+    )
 
 
 def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, float]:
