@@ -266,7 +266,7 @@ class Journal(History, Protocol):
 
 
 class Clock(Protocol):
-    """Time. Ages and limits use ``monotonic``; ``now`` is for people and records."""
+    """Time. Ages use ``monotonic``, limits ``awake``; ``now`` is for people and records."""
 
     def now(self) -> datetime:
         """UTC."""
@@ -274,6 +274,14 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back and count while the machine sleeps."""
+        ...
+
+    def awake(self) -> float:
+        """As ``monotonic``, less the time in which this process stood still.
+
+        Who was stopped for five minutes has not waited for five minutes: what was said meanwhile is
+        still to be heard, so it does not count against a limit.
+        """
         ...
 
     def wait(self, seconds: float) -> None:

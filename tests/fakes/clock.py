@@ -177,6 +177,10 @@ class FakeClock:
         """Seconds since the machine was booted."""
         return self._stage.timeline.now - self._booted
 
+    def awake(self) -> float:
+        """A process of the stage runs until it is killed."""
+        return self.monotonic()
+
     def wait(self, seconds: float) -> None:
         """Let time pass in the region."""
         self.wait_for(lambda: False, seconds)

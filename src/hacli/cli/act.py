@@ -306,7 +306,7 @@ def enable(
     limit, app.timeout_s = app.timeout_s or ENABLE_LIMIT_S, None
 
     def work(run: Run) -> Switched:
-        until = run.world.clock.monotonic() + limit
+        until = run.world.clock.awake() + limit
         return enabling.Enabling(run, until=until, adopt=adopt).enable()
 
     return _switch(app, host, message, take_over=take_over, dry_run=dry_run, work=work)

@@ -135,11 +135,11 @@ def _prove_again(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> FenceE
     Raises:
         Failed: A sign of life appeared, or the witnesses were silent for too long.
     """
-    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    until = run.world.clock.awake() + run.policy.silence_limit_s
     verdict: FenceEvidence | Doubt = evidence
     while True:
         run.claim.check()
-        now = run.world.clock.monotonic()
+        now = run.world.clock.awake()
         if isinstance(verdict, Doubt):
             if verdict.signs_of_life or now >= until:
                 raise _not_dead(run, verdict)

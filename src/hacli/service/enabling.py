@@ -280,13 +280,13 @@ class Enabling:
     def _wait_for_cleanup(self) -> None:
         """Nova refuses a force-up while ``done`` records remain; nova-compute ends them itself."""
         with self._run.step("clean-up") as report:
-            restart_at = self._world.clock.monotonic() + RESTART_AFTER_S
+            restart_at = self._world.clock.awake() + RESTART_AFTER_S
             restarted = False
 
             def missing() -> str | None:
                 nonlocal restarted
                 left = self._done_records()
-                if left and not restarted and self._world.clock.monotonic() >= restart_at:
+                if left and not restarted and self._world.clock.awake() >= restart_at:
                     restarted = True
                     self._restart_nova_compute()
                 return f"{left} finished evacuations wait for nova-compute" if left else None
@@ -376,7 +376,7 @@ class Enabling:
             if found != waiting_for:
                 waiting_for = found
                 self._run.warn("WAITING", found)
-            if self._world.clock.monotonic() >= self._until:
+            if self._world.clock.awake() >= self._until:
                 raise self._not_yet(waiting_for, code)
             self._world.clock.wait(POLL_S)
 

@@ -165,7 +165,7 @@ class Evacuation:
 
     @property
     def _now(self) -> float:
-        return self._world.clock.monotonic()
+        return self._world.clock.awake()
 
     def _open_runs(self) -> Iterable[ServerRun]:
         return (run for key, run in self._runs.items() if key not in self._ends)

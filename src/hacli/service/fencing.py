@@ -71,7 +71,7 @@ def fence(
         NotFenced: No evidence within the deadline; the state says whether an order is pending.
     """
     ordered = _order_off(run, watch) if attestation is None else _declare(run, watch, attestation)
-    until = run.world.clock.monotonic() + _deadline_s(run, attestation)
+    until = run.world.clock.awake() + _deadline_s(run, attestation)
     while True:
         watch.look(limit_s=PROOF_LOOK_LIMIT_S)
         run.claim.check()
@@ -79,7 +79,7 @@ def fence(
         verdict = watch.judge()
         if isinstance(verdict, FenceEvidence):
             break
-        if run.world.clock.monotonic() >= until:
+        if run.world.clock.awake() >= until:
             raise _unproven(run, watch, verdict, ordered)
         run.world.clock.wait(LOOK_EVERY_S)
     run.record(EvidenceTaken(witness=verdict.witness.value, text=verdict.text))

@@ -177,7 +177,7 @@ def prepare(
         past = fold_past(events, now=world.clock.now())
         homes = _homes(services, host.service.host, options.wishes)
         records = read_records(world, host, past, policy, homes=homes)
-        now = world.clock.monotonic()
+        now = world.clock.awake()
         plan = plan_evacuation(records, options.wishes, past, now=now, policy=policy)
         gates += gates_to_evacuate(facts, plan, options.allowed)
     return Prepared(
@@ -576,12 +576,12 @@ def _patiently(run: Run, read: Callable[[], T], *, fenced: bool = True) -> T:
     Raises:
         Unavailable, SourceError: With the state that this run has brought about.
     """
-    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    until = run.world.clock.awake() + run.policy.silence_limit_s
     while True:
         try:
             return read()
         except (Unavailable, SourceError) as error:
-            if run.world.clock.monotonic() >= until:
+            if run.world.clock.awake() >= until:
                 error.state = "No VM was asked for by this step."
                 if fenced:
                     error.state = f"{run.host.name} is switched off. {error.state}"
@@ -593,7 +593,7 @@ def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ..
     past = _read_past(run)
     homes = _homes(run.services, run.nova_host, options.wishes)
     records = read_records(run.world, run.host, past, run.policy, homes=homes)
-    now = run.world.clock.monotonic()
+    now = run.world.clock.awake()
     plan = plan_evacuation(records, options.wishes, past, now=now, policy=run.policy)
     run.record(
         PlanMade(

@@ -101,7 +101,7 @@ def wait_until(
 ) -> bool:
     """Check until it is true (True) or the time ``until`` has come (False)."""
     while not check():
-        left = until - world.clock.monotonic()
+        left = until - world.clock.awake()
         if left <= 0:
             return False
         world.clock.wait(min(every_s, left))
