@@ -10,7 +10,7 @@ RELEASE ?= newest
 LIAR_ENDS_WITH ?= SIGN_OF_LIFE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-liar test system-up system-down system-test system-test-full system-bench check bench clean
+.PHONY: help venv demo demo-liar test soak system-up system-down system-test system-test-full system-bench check bench clean
 
 help:  ## Show the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo-liar: $(READY)  ## The same with a BMC that lies: passes only if hacli refu
 
 test: $(READY)  ## All tests that need neither root nor a cloud
 	$(BIN)/pytest -n 2 $(ARGS)
+
+soak: $(READY)  ## hacli killed and stopped at every point of a run: some ten minutes
+	$(BIN)/python -m tests.kill $(ARGS)
 
 system-up: $(READY)  ## Start the real stack (root, Debian 12); ARGS='--hosts 6 --release zed'
 	$(BIN)/python -m tests.system.stack up $(ARGS)
