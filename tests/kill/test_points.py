@@ -87,11 +87,11 @@ def test_a_process_ends_itself_at_its_point_and_nowhere_else(tmp_path: Path) -> 
     assert log.read_text().split()[-1] == "compute.read_servers||2|before"
 
 
-def test_steered_clocks_age_evidence_and_use_up_no_limit(tmp_path: Path) -> None:
+def test_steered_clocks_age_evidence_and_are_a_second_of_a_limit(tmp_path: Path) -> None:
     """As those of a process that was stopped: adapters and services see five minutes pass."""
     ended = _python(CLOCKS, str(tmp_path / "clock"))
 
-    assert ended.stdout == "[300.0, 0.0, 300.0]\n", ended.stderr
+    assert ended.stdout == "[300.0, 1.0, 300.0]\n", ended.stderr
 
 
 def test_fewer_points_than_requests_and_writes_are_not_enough() -> None:

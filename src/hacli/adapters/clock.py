@@ -12,6 +12,8 @@ LOOK_S = 0.1
 """How often a wait looks at the flag. Ctrl-C gives the prompt back within 1 s."""
 STOOD_STILL_S = 5.0
 """A wait reads the clock each ``LOOK_S``: a process that has not for so long was not running."""
+COUNTS_AS_S = 1.0
+"""What such a pause takes of a limit: not nothing, so that every limit ends (law L11)."""
 
 
 class StopFlag:
@@ -81,7 +83,7 @@ class SystemClock:
             now = self._boot_time()
             gap = now - self._read_at
             if gap >= STOOD_STILL_S:
-                self._stood_still_s += gap
+                self._stood_still_s += gap - COUNTS_AS_S
             self._read_at = now
             return now, self._stood_still_s
 
