@@ -12,7 +12,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.claim import ProcessId
+from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.domain.events import Event, StoredEvent
 from hacli.domain.evidence import FenceEvidence
 from hacli.domain.power import Bmc, PowerState
@@ -65,8 +66,34 @@ class Cluster(Protocol):
         """
         ...
 
-    def read_node_state(self, node: str) -> NodeState:
-        """The cheap re-read by cibadmin: one ``node_state`` and the quorum. Raises as read_view."""
+    def read_node_state(self, node: str, *, claim: str | None = None) -> NodeState:
+        """The cheap re-read by cibadmin: one ``node_state`` and the quorum. Raises as read_view.
+
+        With the claim of the host ``claim``, from the same answer as the ``node_state``.
+        """
+        ...
+
+    def read_own_node(self) -> str | None:
+        """Pacemaker's name of this machine; None when the tools are run elsewhere (ssh)."""
+        ...
+
+    def read_claim(self, host: str) -> ClaimState:
+        """Who has the claim of a host, with quorum, from one answer. Raises as read_view."""
+        ...
+
+    def create_claim(self, host: str, text: str) -> bool:
+        """Claim the host, in one order; False: somebody has it. Raises as read_view."""
+        ...
+
+    def replace_claim(self, host: str, old: str, new: str) -> bool:
+        """Claim the host if its claim is still ``old``; False: it is not. Raises as read_view."""
+        ...
+
+    def delete_claim(self, host: str, text: str, *, timeout_s: float) -> str | None:
+        """Take this claim away and read back what is there then; another one is left alone.
+
+        Raises as read_view; Unreadable also when it is still there.
+        """
         ...
 
     def fence_off(self, node: str, *, timeout_s: float) -> FenceResult:
@@ -239,7 +266,7 @@ class Journal(History, Protocol):
 
 
 class Clock(Protocol):
-    """Time. Ages and limits use ``monotonic``; ``now`` is for people and records."""
+    """Time. Ages use ``monotonic``, limits ``awake``; ``now`` is for people and records."""
 
     def now(self) -> datetime:
         """UTC."""
@@ -247,6 +274,14 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back and count while the machine sleeps."""
+        ...
+
+    def awake(self) -> float:
+        """As ``monotonic``, less the time in which this process stood still.
+
+        Who was stopped for five minutes has not waited for five minutes: what was said meanwhile is
+        still to be heard, so it does not count against a limit.
+        """
         ...
 
     def wait(self, seconds: float) -> None:
@@ -303,6 +338,18 @@ class Locks(Protocol):
         ...
 
 
+class Machine(Protocol):
+    """The machine on which this process runs."""
+
+    def own_process(self) -> ProcessId:
+        """This process."""
+        ...
+
+    def runs(self, process: ProcessId) -> bool:
+        """Whether this process of this machine runs; in doubt it does."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """Everything a service may touch."""
@@ -312,5 +359,6 @@ class World:
     switch: Callable[[Bmc], PowerSwitch]
     open_journal: Callable[[str, str], Journal]  # operation, host
     locks: Locks
+    machine: Machine
     clock: Clock
     tasks: Tasks

@@ -14,6 +14,7 @@ from hacli.adapters.clock import StopFlag, SystemClock
 from hacli.adapters.ipmi import IpmiHelper, IpmiPower
 from hacli.adapters.journal import JournalFile, SqliteJournal
 from hacli.adapters.locks import FileLocks
+from hacli.adapters.machine import LinuxMachine
 from hacli.adapters.nova import Nova
 from hacli.adapters.pacemaker import NOT_CONNECTED, Pacemaker
 from hacli.adapters.process import CommandRunner
@@ -105,6 +106,7 @@ def connect(
         switch=switch,
         open_journal=open_journal,
         locks=FileLocks(places.run, user=getpass.getuser(), clock=clock),
+        machine=LinuxMachine(),
         clock=clock,
         tasks=ThreadTasks(clock=clock, stop=stop, limit=WORKERS),
     )

@@ -30,6 +30,7 @@ class Script:
     """
 
     steps: list[tuple[Call, ...]]
+    here: bool = True
     _lock: Lock = field(default_factory=Lock)
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:

@@ -83,3 +83,44 @@ def test_monotonic_counts_from_the_boot_of_the_machine() -> None:
     assert SystemClock(StopFlag()).monotonic() == pytest.approx(
         time.clock_gettime(time.CLOCK_BOOTTIME), abs=5
     )
+
+
+def test_a_process_that_stood_still_was_not_awake() -> None:
+    """Five minutes in which nobody read the clock age evidence, and are a second of a limit."""
+    boot_time = [100.0]
+    clock = SystemClock(StopFlag(), boot_time=lambda: boot_time[0])
+    monotonic, awake = clock.monotonic(), clock.awake()
+
+    boot_time[0] += 300.0
+    clock.monotonic()
+    boot_time[0] += 1.0
+
+    assert clock.monotonic() - monotonic == 301.0
+    assert clock.awake() - awake == 2.0
+
+
+def test_a_process_that_waits_is_awake() -> None:
+    """A wait reads the clock all the time, however long it is; a busy machine is no stop."""
+    boot_time = [100.0]
+    clock = SystemClock(StopFlag(), boot_time=lambda: boot_time[0])
+    before = clock.awake()
+
+    for _ in range(200):
+        boot_time[0] += 1.5
+        clock.monotonic()
+
+    assert clock.awake() - before == 300.0
+
+
+def test_a_limit_ends_also_where_every_pause_is_long() -> None:
+    """Law L11: a machine that gives us a moment every minute still comes to an end."""
+    boot_time = [100.0]
+    clock = SystemClock(StopFlag(), boot_time=lambda: boot_time[0])
+    until = clock.awake() + 10.0
+
+    turns = 0
+    while clock.awake() < until:
+        boot_time[0] += 60.0
+        turns += 1
+
+    assert turns == 10

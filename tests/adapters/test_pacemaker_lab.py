@@ -13,6 +13,7 @@ from hacli.adapters.pacemaker import Pacemaker
 from hacli.adapters.process import CommandRunner
 from hacli.domain.cluster import ClusterNode, Role
 from hacli.errors import Unreachable
+from hacli.lab.cluster_facts import ClusterSettings, Departure
 from hacli.ports import FenceAnswer
 from tests.adapters.pacemaker_recordings import node_of
 from tests.lab.cluster_world import World, new_world
@@ -75,6 +76,34 @@ def test_a_crash_a_fencing_and_what_it_leaves(world: World, pacemaker: Pacemaker
     assert fenced.node_fenced == int(newest.completed.timestamp())
     assert pacemaker.read_node_state("compute-1").node_fenced == fenced.node_fenced
     assert pacemaker.read_node_state("compute-2").in_cluster
+
+
+@pytest.mark.parametrize("how", Departure)
+def test_a_controller_that_is_gone_is_told_from_one_that_may_live(
+    tmp_path: Path, how: Departure
+) -> None:
+    """The facts that say whether the run of another controller may be taken over."""
+    world = new_world(settings=ClusterSettings(controllers=3))
+    world.cluster.depart("controller-2", how)
+
+    with open_door(world, tmp_path) as door:
+        view = at_door(door.path).read_view()
+
+    member = view.member("controller-2")
+    assert member is not None
+    assert (member.online, member.in_cluster, member.pending) == (False, False, False)
+    assert (member.unclean, member.left) == {
+        Departure.LOST: (True, False),
+        Departure.LEFT: (False, True),
+        Departure.FENCED: (False, True),
+        Departure.CONFIRMED: (False, True),
+    }[how]
+    assert [event.executed for event in member.fence_events] == {
+        Departure.FENCED: [True],
+        Departure.CONFIRMED: [False],
+    }.get(how, [])
+    assert bool(member.node_fenced) == bool(member.fence_events)
+    assert view.acts
 
 
 def test_an_attribute_is_kept_and_cleared(pacemaker: Pacemaker) -> None:

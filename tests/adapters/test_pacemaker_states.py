@@ -8,6 +8,7 @@ import pytest
 
 from hacli.domain.cluster import (
     ChainService,
+    ClusterMember,
     ClusterNode,
     ClusterView,
     Connection,
@@ -320,6 +321,16 @@ def test_node_fenced_is_the_second_of_the_newest_success_or_zero(number: str) ->
             assert datetime.fromtimestamp(node.node_fenced, UTC) == newest.completed
 
 
+MEMBER = ClusterMember(
+    name="controller-1",
+    online=True,
+    unclean=False,
+    pending=False,
+    in_cluster=True,
+    left=False,
+    node_fenced=None,
+    fence_events=(),
+)
 HEALTHY_CLUSTER = ClusterView(
     name="ihalab",
     dc="controller-1",
@@ -333,12 +344,20 @@ HEALTHY_CLUSTER = ClusterView(
     devices=(),
     levels=(),
     read_at=0.0,
+    controllers=(MEMBER,),
 )
 CLUSTERS = {
     # nobody has decided anything: no DC, and so no quorum that would count
-    "00": replace(HEALTHY_CLUSTER, dc=None, with_quorum=False, members=0, members_online=0),
+    "00": replace(
+        HEALTHY_CLUSTER, dc=None, with_quorum=False, members=0, members_online=0, controllers=()
+    ),
     "24": replace(HEALTHY_CLUSTER, maintenance_mode=True),
-    "25": replace(HEALTHY_CLUSTER, members=3, members_online=3),
+    "25": replace(
+        HEALTHY_CLUSTER,
+        members=3,
+        members_online=3,
+        controllers=tuple(replace(MEMBER, name=f"controller-{number}") for number in (1, 2, 3)),
+    ),
 }
 
 

@@ -1,9 +1,12 @@
 """Each exit code of the table is what some real situation ends with; scripts rely on them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from hacli.cli.exits import MEANINGS, ExitCode
 from hacli.cli.setup import TOPICS
+from hacli.domain.claim import Claim, ProcessId
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.commands import BreakBmc
 from tests.cli.conftest import NewConsole
@@ -129,6 +132,66 @@ def test_a_host_somebody_works_on_is_9(console: Console) -> None:
 
     assert (ended.code, "r-0ther0" in ended.err) == (9, True)
     assert console.site.log.writes() == ()
+
+
+def _claim(console: Console) -> str:
+    """A run of another controller has the host; what the CIB says of it."""
+    cluster = console.site.operator(at="controller-2").world.cluster
+    assert cluster is not None
+    claim = Claim(
+        run="r-0ther0",
+        hacli="0",
+        controller="controller-2",
+        machine="controller-2",
+        user="bob",
+        process=ProcessId(boot="b", namespace="1", pid=4711, started=1),
+        since=datetime(2026, 11, 22, 5, 46, 8, tzinfo=UTC),
+    )
+    assert cluster.create_claim("compute-1", claim.text)
+    return claim.text
+
+
+def test_a_host_that_another_controller_works_on_is_9_and_may_be_taken_over(
+    console: Console,
+) -> None:
+    """Run, user, machine, pid, since when, and what a person may do who knows better.
+
+    Who takes over on a person's word asks for nothing that the other run may have asked for: 3.
+    """
+    console.site.lose("compute-1")
+    _claim(console)
+
+    ended = console.run("recover", "compute-1", "--yes")
+    looked = console.run("recover", "compute-1", "--dry-run")
+    before = console.site.log.writes()
+    taken = console.run("recover", "compute-1", "--yes", "--take-over")
+
+    told = " ".join(ended.err.split())
+    assert (ended.code, looked.code, taken.code) == (9, 9, 3), taken.err
+    assert "run r-0ther0 of bob on controller-2, pid 4711, since 2026-11-22 05:46:08Z" in told
+    assert "--take-over" in told
+    assert before == ()
+    assert console.site.log.evacuations() == ()
+    assert "taken over from run r-0ther0" in " ".join(taken.err.split())
+
+
+@pytest.mark.parametrize("words", [("fence", "--power-on"), ("enable",), ("disable",)])
+def test_every_command_that_acts_respects_the_claim(
+    console: Console, words: tuple[str, ...]
+) -> None:
+    """Also those that take no power and rebuild nothing."""
+    console.site.lose("compute-1")
+    console.run("recover", "compute-1", "--yes")
+    text = _claim(console)
+    before = console.site.log.writes()
+
+    ended = console.run(words[0], "compute-1", *words[1:])
+
+    cluster = console.site.operator().world.cluster
+    assert cluster is not None
+    assert (ended.code, "[LOCKED]" in ended.err) == (9, True)
+    assert console.site.log.writes() == before
+    assert cluster.read_claim("compute-1").text == text
 
 
 def test_another_name_typed_is_10(console: Console) -> None:

@@ -166,6 +166,7 @@ class _Watch:
             fence_pending=len(completed) < len(found.fence_events),
             newest_fence=completed[0] if completed else None,
             node_fenced=found.node_fenced,
+            claimed=True,  # a contract case is no run
         )
 
     def _ask_bmc(self) -> PowerReading:

@@ -37,6 +37,7 @@ from tests.domain.readings import (
     NO_QUORUM,
     NOT_ASKED,
     NOT_IN_CIB,
+    NOT_OURS,
     NOT_SINCE,
     NOT_STILL,
     NOT_TWICE,
@@ -180,6 +181,11 @@ NEEDED_BY_ALL = [
     *(
         cell(f"N3-{name}", dead, unproven(PENDING), clustered=True,
              node=(node(101), node(105, fence_pending=True)))
+        for name, (dead, _) in PROOFS.items()
+    ),
+    *(
+        cell(f"N13-{name}", dead, unproven(NOT_OURS), clustered=True,
+             node=(node(101), node(105, claimed=False)))
         for name, (dead, _) in PROOFS.items()
     ),
     *(

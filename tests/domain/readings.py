@@ -31,6 +31,7 @@ VANISHED = "compute-4 vanished just after the power-off: was the wrong machine s
 NOT_ASKED = "Pacemaker has not said anything about the host"
 NO_QUORUM = "the cluster partition has no quorum"
 PENDING = "a fencing of the host is still pending"
+NOT_OURS = "the CIB does not say that this run has the host"
 NO_BEAT = "Nova has not said when nova-compute reported last"
 OLD_BEAT = "Nova was not asked about the heartbeat since the power-off"
 NOT_STILL = "nova-compute's heartbeat has not been still for 15 s"
@@ -77,6 +78,7 @@ class NodeChanges(TypedDict, total=False):
     fence_pending: bool
     newest_fence: FenceEvent | None
     node_fenced: int | None
+    claimed: bool
 
 
 def power(state: PowerState, at: float, until: float | None = None) -> PowerReading:
@@ -130,6 +132,7 @@ def node(at: float, **changes: Unpack[NodeChanges]) -> NodeReading:
         fence_pending=False,
         newest_fence=fence_event(),
         node_fenced=epoch(99),
+        claimed=True,
     )
     return replace(fenced, **changes)
 

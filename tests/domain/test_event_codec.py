@@ -24,6 +24,7 @@ from hacli.domain.events import (
     StepDone,
     StepStarted,
     StoredEvent,
+    TookOver,
     Warned,
 )
 
@@ -38,6 +39,7 @@ SAMPLES: tuple[Event, ...] = (
     GateChecked(gate="quorum", passed=False, text="no quorum", code="NO_QUORUM"),
     StepStarted(step="fence", data={"bmc": "192.0.2.13", "levels": [1, {"a": None}]}),
     StepDone(step="fence", status="ok", took_s=4.0, text="off", data={"reads_off": 2}),
+    TookOver(holder_run="r-1", holder="run r-1", why="controller-2 was fenced", uncertain=True),
     EvidenceTaken(witness="bmc", text="OFF twice, 3.1 s apart"),
     PlanMade(servers=({"id": "1", "was": "active"}, {"id": "2"}), known_migrations=(7, 9)),
     Intent(server="1", server_name="web", target=None, attempt=1, known_migrations=()),

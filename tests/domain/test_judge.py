@@ -200,6 +200,7 @@ def with_sign_of_life(readings: Readings, sign: str) -> Readings:
         fence_pending=False,
         newest_fence=fence_event(),
         node_fenced=epoch(99),
+        claimed=True,
     )
     beats = [
         HeartbeatReading(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hacli.domain.evacuation import Past
+from hacli.domain.evacuation import ANY_SERVER, Past
 from hacli.domain.events import (
     Asked,
     Event,
@@ -11,6 +11,7 @@ from hacli.domain.events import (
     RunEnded,
     ServerChanged,
     StoredEvent,
+    TookOver,
 )
 from hacli.domain.past import fold_past
 
@@ -153,3 +154,51 @@ def test_a_run_that_did_not_enable_it_forgets_nothing() -> None:
 
     assert past(planned(vm1="active"), refused, op="enable") == kept
     assert past(planned(vm1="active"), ENABLED, op="recover") == kept
+
+
+def took_over(*, uncertain: bool = True) -> TookOver:
+    """The claim of a run that is gone, which may have asked for servers."""
+    return TookOver(holder_run="r-9", holder="run r-9", why="it was fenced", uncertain=uncertain)
+
+
+def test_after_a_take_over_every_server_may_have_been_asked_for() -> None:
+    """Also one that no run here has ever seen; as old as the take-over, not as the claim."""
+    doubted = Past(known_ids=frozenset(), intent_age_s=60.0)
+
+    assert past(took_over()) == {ANY_SERVER: doubted}
+    assert past(planned(vm1="stopped"), took_over()) == {
+        ANY_SERVER: doubted,
+        "vm1": Past(was="stopped", known_ids=frozenset(), intent_age_s=60.0),
+    }
+
+
+def test_what_is_seen_after_a_take_over_is_in_doubt_as_well() -> None:
+    """The first plan only tells what each server was."""
+    found = past(took_over(), planned(vm1="active"))
+
+    assert found["vm1"] == Past(was="active", known_ids=frozenset(), intent_age_s=120.0)
+
+
+def test_an_older_intent_becomes_as_young_as_the_take_over() -> None:
+    """Whoever took over from us in between may have asked again."""
+    found = past(intent(3), asked("accepted"), took_over())
+
+    assert found["vm1"] == Past(known_ids=frozenset({3}), intent_age_s=60.0)
+
+
+def test_an_intent_of_our_own_settles_the_doubt_of_its_server() -> None:
+    """It was sent when the doubt was over, and knows the records of that moment."""
+    found = past(took_over(), intent(7), asked("rejected"))
+
+    assert found["vm1"] == Past(intent_age_s=120.0)
+    assert found[ANY_SERVER].known_ids == frozenset()
+
+
+def test_a_take_over_from_a_run_that_asked_for_nothing_leaves_no_doubt() -> None:
+    """It was dead before the force-down, or its intents are in this journal."""
+    assert past(took_over(uncertain=False)) == {}
+
+
+def test_an_enabled_host_ends_the_doubt() -> None:
+    """Another outage begins anew."""
+    assert past(took_over(), ENABLED, op="enable") == {}

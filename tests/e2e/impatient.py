@@ -19,17 +19,23 @@ LOOK_S = POLICY.look_s / HASTE
 SETTLE_S = POLICY.settle_s / HASTE
 
 
-def _connect(app: App) -> Connection:
-    connection = connect(
+def impatient(app: App) -> Connection:
+    """What ``hacli`` connects to, in haste."""
+    connection = as_it_is(app)
+    policy = replace(connection.settings.policy, look_s=LOOK_S, settle_s=SETTLE_S)
+    return replace(connection, settings=replace(connection.settings, policy=policy))
+
+
+def as_it_is(app: App) -> Connection:
+    """What ``hacli`` connects to."""
+    return connect(
         config=app.config,
         os_cloud=app.os_cloud,
         without_cluster=app.without_cluster,
         listeners=app.listeners,
         timeout_s=app.timeout_s,
     )
-    policy = replace(connection.settings.policy, look_s=LOOK_S, settle_s=SETTLE_S)
-    return replace(connection, settings=replace(connection.settings, policy=policy))
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:], App(_connect)))
+    sys.exit(run(sys.argv[1:], App(impatient)))

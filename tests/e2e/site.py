@@ -181,6 +181,15 @@ class Site:
         with self.lab.lock:
             return tuple(self.lab.requests.records)
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The hosts that a run has claimed in the CIB."""
+        with self.lab.lock:
+            sets = tuple(self.lab.region.cluster.cib.root.iter("cluster_property_set"))
+        prefix = "hacli-claim-"
+        names = (each.get("id", "") for each in sets)
+        return tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
     def forced_down(self, host: str) -> bool:
         """Whether Nova was told that the host is down."""
         with self.lab.lock:

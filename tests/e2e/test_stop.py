@@ -17,7 +17,7 @@ BUSY_S = 1.0
 SERVERS = 8
 
 
-def _slow_spawns(seconds: float) -> Population:
+def slow_spawns(seconds: float) -> Population:
     """Eight servers on each of four hosts, whose hypervisors take so long to start a guest."""
     population = small(4, 4 * SERVERS)
     settings = population.settings
@@ -27,7 +27,7 @@ def _slow_spawns(seconds: float) -> Population:
 
 def test_ctrl_c_gives_the_prompt_back_and_the_same_command_goes_on(build: NewSite) -> None:
     """Within a second, 130, and in words what goes on; nothing is asked for twice."""
-    site = build(population=_slow_spawns(20.0))
+    site = build(population=slow_spawns(20.0))
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes") as running:
         site.wait_for(Deed.EVACUATE, running)
@@ -35,11 +35,13 @@ def test_ctrl_c_gives_the_prompt_back_and_the_same_command_goes_on(build: NewSit
         running.send(signal.SIGINT)
         stopped = running.end()
         took_s = time.monotonic() - pressed
+    claims = site.claims
 
     ended = site.hacli("recover", "compute-1", "--yes", "-o", "json")
 
     assert (stopped.code, stopped.problem) == (130, "INTERRUPTED"), stopped.err
     assert took_s < PROMPT_S + BUSY_S
+    assert claims == ()
     assert "in flight in Nova" in " ".join(stopped.err.split())
     assert ended.code == 0, ended.err
     assert [len(site.evacuations(name)) for name in ended.servers] == [1] * SERVERS
@@ -49,7 +51,7 @@ def test_ctrl_c_gives_the_prompt_back_and_the_same_command_goes_on(build: NewSit
 def test_a_host_that_returns_in_the_middle_ends_the_requests(build: NewSite) -> None:
     """Four are in flight when it boots: no fifth is asked for, and the four are named."""
     site = build(
-        population=_slow_spawns(400.0), configuration=CONFIGURATION + "window = 4\n", speed=20.0
+        population=slow_spawns(400.0), configuration=CONFIGURATION + "window = 4\n", speed=20.0
     )
     site.lose("compute-1")
     with site.begin("recover", "compute-1", "--yes") as running:

@@ -22,8 +22,8 @@ class Call:
 
 
 def is_write(call: Call) -> bool:
-    """Whether it changes something."""
-    return not call.what.startswith(("GET ", "read_"))
+    """Whether it changes something; claims do not count."""
+    return not call.what.startswith(("GET ", "read_")) and not call.what.endswith("_claim")
 
 
 @dataclass
@@ -40,8 +40,13 @@ class CallLog:
         self.calls.append(call)
 
     def writes(self) -> tuple[Call, ...]:
-        """Those that change something."""
+        """Those that change something, but for the claims: see ``claims``."""
         return tuple(call for call in self.calls if is_write(call))
+
+    def claims(self) -> tuple[str, ...]:
+        """Who created, took over or deleted a claim, in order."""
+        verbs = ("create_claim", "replace_claim", "delete_claim")
+        return tuple(f"{call.who} {call.what}" for call in self.calls if call.what in verbs)
 
     def evacuations(self, server: str | None = None) -> tuple[Call, ...]:
         """Requests to evacuate that reached Nova (of one server)."""

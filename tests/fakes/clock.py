@@ -34,6 +34,7 @@ class Process:
     def __init__(self, name: str, *, dies_at: int | None = None) -> None:
         self.name = name
         self.dead = False
+        self.ended = False
         self.moments = 0
         self.dies_at = dies_at
         self.on_death: list[Callable[[], None]] = []
@@ -50,10 +51,16 @@ class Process:
         self.check()
 
     def kill(self) -> None:
-        """SIGKILL from outside: what the kernel holds for it is given back at once."""
-        self.dead = True
-        for release in self.on_death:
-            release()
+        """It is no more; what the kernel holds for it is free."""
+        if not self.dead:
+            self.dead = True
+            for release in self.on_death:
+                release()
+
+    @property
+    def lives(self) -> bool:
+        """It may still do something."""
+        return not (self.dead or self.ended)
 
     def check(self) -> None:
         """Raise Killed when the process is no more."""
@@ -200,6 +207,10 @@ class FakeClock:
     def monotonic(self) -> float:
         """Seconds since the machine was booted."""
         return self._stage.timeline.now - self._booted
+
+    def awake(self) -> float:
+        """A process of the stage runs until it is killed."""
+        return self.monotonic()
 
     def wait(self, seconds: float) -> None:
         """Let time pass in the region."""

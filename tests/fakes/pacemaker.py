@@ -1,11 +1,12 @@
 """Pacemaker for services: the real adapter on the lab's tools, in virtual time."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hacli.adapters.pacemaker import Pacemaker
 from hacli.adapters.process import Completed, NotStarted, TimeLimitPassed
-from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.errors import Unreachable
 from hacli.lab.pacemaker_tools import run_tool
 from hacli.lab.region import Region
@@ -13,6 +14,7 @@ from hacli.lab.tool import Answer
 from hacli.ports import FenceResult
 from tests.fakes.calls import Call, CallLog
 from tests.fakes.clock import FakeClock, Process
+from tests.fakes.machine import FakeMachine
 
 T = TypeVar("T")
 
@@ -25,7 +27,11 @@ _LOOK_S = 0.1
 class _Tools:
     """In the place of the command runner. Reads are answered at once: see ``FakePacemaker``."""
 
-    def __init__(self, region: Region, clock: FakeClock, process: Process) -> None:
+    def __init__(
+        self, region: Region, clock: FakeClock, process: Process, machine: FakeMachine
+    ) -> None:
+        self.here = machine.is_controller
+        self._machine = machine
         self._region = region
         self._clock = clock
         self._process = process
@@ -34,6 +40,8 @@ class _Tools:
         """What may be run twice."""
         reply = run_tool(self._region.cluster, tuple(argv), "")
         assert isinstance(reply, Answer)
+        if argv[0] == "crm_node":  # each controller's own; the lab is seen from the first
+            reply = replace(reply, stdout=f"{self._machine.name}\n")
         return _completed(argv, reply)
 
     def run_once(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
@@ -59,23 +67,61 @@ def _completed(argv: Sequence[str], answer: Answer) -> Completed:
 class FakePacemaker:
     """Fits ``ports.Cluster``. Break it with ``silent`` (nothing answers, nothing is started)."""
 
-    def __init__(self, region: Region, clock: FakeClock, process: Process, log: CallLog) -> None:
+    def __init__(
+        self,
+        region: Region,
+        clock: FakeClock,
+        process: Process,
+        log: CallLog,
+        machine: FakeMachine,
+    ) -> None:
         self.silent = False
         self._region = region
         self._clock = clock
         self._process = process
         self._log = log
         self._tools = Pacemaker(
-            _Tools(region, clock, process), monotonic=clock.monotonic, timeout_s=COMMAND_LIMIT_S
+            _Tools(region, clock, process, machine),
+            monotonic=clock.monotonic,
+            timeout_s=COMMAND_LIMIT_S,
         )
 
     def read_view(self) -> ClusterView:
         """crm_mon and the CIB."""
         return self._asked("read_view", None, self._tools.read_view)
 
-    def read_node_state(self, node: str) -> NodeState:
+    def read_node_state(self, node: str, *, claim: str | None = None) -> NodeState:
         """One node's state."""
-        return self._asked("read_node_state", node, lambda: self._tools.read_node_state(node))
+        return self._asked(
+            "read_node_state", node, lambda: self._tools.read_node_state(node, claim=claim)
+        )
+
+    def read_own_node(self) -> str | None:
+        """The controller on which the process runs."""
+        return self._asked("read_own_node", None, self._tools.read_own_node)
+
+    def read_claim(self, host: str) -> ClaimState:
+        """A host's claim."""
+        return self._asked("read_claim", None, lambda: self._tools.read_claim(host))
+
+    def create_claim(self, host: str, text: str) -> bool:
+        """Claim the host."""
+        return self._changed("create_claim", None, lambda: self._tools.create_claim(host, text))
+
+    def replace_claim(self, host: str, old: str, new: str) -> bool:
+        """Take it over."""
+        return self._changed(
+            "replace_claim", None, lambda: self._tools.replace_claim(host, old, new)
+        )
+
+    def delete_claim(self, host: str, text: str, *, timeout_s: float) -> str | None:
+        """Give it back."""
+        return self._changed(
+            "delete_claim",
+            None,
+            lambda: self._tools.delete_claim(host, text, timeout_s=timeout_s),
+            limit_s=timeout_s,
+        )
 
     def fence_off(self, node: str, *, timeout_s: float) -> FenceResult:
         """Order OFF and wait."""
@@ -109,21 +155,35 @@ class FakePacemaker:
             lambda: self._tools.restart_service(node, service, timeout_s=timeout_s),
         )
 
-    def _changed(self, what: str, node: str, call: Callable[[], T]) -> T:
+    def _changed(
+        self,
+        what: str,
+        node: str | None,
+        call: Callable[[], T],
+        *,
+        limit_s: float = COMMAND_LIMIT_S,
+    ) -> T:
         def between_moments() -> T:
             self._process.moment()
             result = call()
             self._process.moment()
             return result
 
-        return self._asked(what, node, between_moments)
+        return self._asked(what, node, between_moments, limit_s=limit_s)
 
-    def _asked(self, what: str, node: str | None, call: Callable[[], T]) -> T:
+    def _asked(
+        self,
+        what: str,
+        node: str | None,
+        call: Callable[[], T],
+        *,
+        limit_s: float = COMMAND_LIMIT_S,
+    ) -> T:
         self._clock.spend(TOOL_S)
         if self.silent:
-            self._clock.spend(COMMAND_LIMIT_S)
+            self._clock.spend(limit_s)
             error = Unreachable if what.startswith("read_") else NotStarted
-            raise error(source="crm_mon", why=f"no answer within {COMMAND_LIMIT_S:g} s")
+            raise error(source="crm_mon", why=f"no answer within {limit_s:g} s")
         self._log.add(
             Call(
                 at=self._region.timeline.now,

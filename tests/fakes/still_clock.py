@@ -18,5 +18,9 @@ class StillClock:
         """Seconds since boot."""
         return self.time.timestamp()
 
+    def awake(self) -> float:
+        """It never stands still."""
+        return self.monotonic()
+
     def wait(self, seconds: float) -> None:
         """No time passes."""

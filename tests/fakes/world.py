@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hacli.cli.acting import lock_name
@@ -34,6 +34,7 @@ from tests.fakes.clock import FakeClock, Process, Stage
 from tests.fakes.journal import JournalStore, Listener, MemoryJournal
 from tests.fakes.laws import Errand, violations
 from tests.fakes.locks import MachineLocks, MemoryLocks
+from tests.fakes.machine import FakeMachine, Workplace
 from tests.fakes.nova import FakeNova, Line
 from tests.fakes.pacemaker import FakePacemaker
 from tests.fakes.power import FakeSwitch
@@ -65,6 +66,7 @@ class Operator:
     store: JournalStore
     policy: Policy
     typing_s: float  # how long the operator takes to type the host's name; 0 is ``--yes``
+    context: Context
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -73,7 +75,8 @@ class Operator:
 
     def recover(self, name: str, verb: Verb = Verb.RECOVER, **choices: object) -> Recovered:
         """``recover``, or ``fence`` or ``evacuate``, from the first question to the last event."""
-        options = options_of(verb, choices)
+        context = replace(self.context, take_over=bool(choices.pop("take_over", False)))
+        options = replace(options_of(verb, choices), context=context)
         prepared = self.prepare(name, options)
         require_gates(prepared, options)
         assert prepared.host.service is not None
@@ -93,6 +96,7 @@ class Operator:
             )
         finally:
             self.world.locks.release(host)
+            self.process.ended = True
         self.site.reports.ended(result)
         status = "ok" if result.complete else "partial"
         journal.record(RunEnded(status=status, exit_code=0, took_s=result.took_s))
@@ -125,13 +129,20 @@ class Operator:
         """The questions, and the first objection raised; nothing is done."""
         require_gates(self.prepare(name, choices), choices)
 
-    def enable(self, name: str, *, timeout_s: float = 600.0, adopt: bool = False) -> Switched:
+    def enable(
+        self, name: str, *, timeout_s: float = 600.0, adopt: bool = False, take_over: bool = False
+    ) -> Switched:
         """``enable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
         self._told(host)
         with self._locked_journal("enable", host) as journal:
             run = start_run(
-                self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+                self.world,
+                host,
+                sources,
+                policy=self.policy,
+                context=replace(self.context, take_over=take_over),
+                journal=journal,
             )
             until = self.clock.monotonic() + timeout_s
             enabling = Enabling(run, until=until, adopt=adopt)
@@ -145,7 +156,7 @@ class Operator:
         self._told(host)
         with self._locked_journal("disable", host) as journal:
             run = start_run(
-                self.world, host, sources, policy=self.policy, context=CONTEXT, journal=journal
+                self.world, host, sources, policy=self.policy, context=self.context, journal=journal
             )
             switched = self._recorded(journal, lambda: disable(run, message=message))
         journal.record(RunEnded(status="ok", exit_code=0, took_s=0.0))
@@ -176,6 +187,8 @@ class Operator:
             )
             journal.record(RunEnded(status="failed", exit_code=1, took_s=0.0))
             raise
+        finally:
+            self.process.ended = True
 
 
 def options_of(verb: Verb, choices: Mapping[str, object]) -> Options:
@@ -196,7 +209,7 @@ class Site:
     requests: RequestLog = field(default_factory=RequestLog)
     aliases: Mapping[str, str] = field(default_factory=dict)  # machine -> its name in Nova
     configured: tuple[HostNames, ...] = ()
-    locks: MachineLocks = field(default_factory=MachineLocks)
+    workplaces: dict[str, Workplace] = field(default_factory=dict)
     store: JournalStore = field(default_factory=JournalStore)
     planted: tuple[str, ...] = ()
     rebuilt: frozenset[str] | None = frozenset()  # servers whose local disks were given up
@@ -214,6 +227,7 @@ class Site:
         *,
         policy: Policy | None = None,
         store: JournalStore | None = None,
+        at: str = "controller-1",
         dies_at: int | None = None,
         clustered: bool = True,
         workers: int = 64,
@@ -223,6 +237,8 @@ class Site:
         """Start hacli once more, by default on the controller where it always runs."""
         self.processes += 1
         process = Process(f"hacli-{self.processes}", dies_at=dies_at)
+        place = self.workplace(at)
+        machine = FakeMachine(place, process)
         clock = FakeClock(self.stage, process)
         line = Line(
             region=self.region,
@@ -234,7 +250,7 @@ class Site:
             aliases=self.aliases,
         )
         nova = FakeNova(line)
-        pacemaker = FakePacemaker(self.region, clock, process, self.log)
+        pacemaker = FakePacemaker(self.region, clock, process, self.log, machine)
         file = self.store if store is None else store
 
         heard_by = (self.reports.hear, *listeners)
@@ -253,7 +269,8 @@ class Site:
             compute=nova,
             switch=switch,
             open_journal=open_journal,
-            locks=MemoryLocks(self.locks, process),
+            locks=MemoryLocks(place.locks, process),
+            machine=machine,
             clock=clock,
             tasks=FakeTasks(self.stage, clock, process, limit=workers),
         )
@@ -267,11 +284,31 @@ class Site:
             store=file,
             policy=policy or FEW_AT_ONCE,
             typing_s=typing_s,
+            context=replace(CONTEXT, controller=at),
+        )
+
+    @property
+    def locks(self) -> MachineLocks:
+        """Of the controller where hacli always runs."""
+        return self.workplace("controller-1").locks
+
+    def workplace(self, name: str) -> Workplace:
+        """A machine on which operators work: a controller, or ``workstation``."""
+        is_controller = name.startswith("controller-")
+        return self.workplaces.setdefault(name, Workplace(name, is_controller=is_controller))
+
+    def at_work(self, host: str) -> bool:
+        """Whether a process that was told of this host lives, wherever it is."""
+        return any(
+            process.lives and host in self.errands[process.name].names
+            for place in self.workplaces.values()
+            for process in place.processes
+            if process.name in self.errands
         )
 
     def other_controller(self) -> JournalStore:
         """The empty journal of a controller on which hacli has never run."""
-        return JournalStore(runs=1000 * self.processes)
+        return JournalStore(runs=1000 * (self.processes + 1))
 
     @property
     def now(self) -> float:
@@ -297,6 +334,13 @@ class Site:
             deed()
 
         self.region.timeline.after(seconds, do)
+
+    def beside(
+        self, after_s: float, operator: Operator, play: Callable[[Operator], object]
+    ) -> None:
+        """An operator works at the same time as others, from then on."""
+        actor = self.stage.actor(operator.process, lambda: (play(operator), None)[1])
+        self.after(after_s, actor.resume)
 
     def when(self, is_so: Callable[[], bool], deed: Callable[[], object]) -> None:
         """Somebody does something as soon as it is so, whatever hacli is doing then."""

@@ -29,7 +29,6 @@ from tests.fakes.world import Operator, Site, new_site
 from tests.soak.troubles import FIRST, SECOND, Mend, Scope
 
 LONGEST_S = 3600.0
-SETTLED_S = 600.0
 CONTROLLERS = 2
 LONG_OUTAGE_S = 120.0
 
@@ -49,6 +48,7 @@ class Shift:
     trouble: str | None  # from ``after_s`` on, for ``lasts_s``
     after_s: float
     lasts_s: float
+    take_over: bool  # where nobody is at work
     dies_at: int | None  # the moment at which the process is killed
 
 
@@ -61,6 +61,7 @@ shifts = st.builds(
     trouble=st.none() | st.sampled_from(sorted(SECOND)),
     after_s=seconds,
     lasts_s=seconds,
+    take_over=st.booleans(),
     dies_at=st.none() | st.integers(min_value=1, max_value=120),
 )
 
@@ -93,7 +94,7 @@ class Operators(RuleBasedStateMachine):
         self.site = new_site(
             settings=RegionSettings(
                 cloud=CloudSettings(spawn_seconds=spawn_s),
-                cluster=ClusterSettings(reboot_action=reboot_action),
+                cluster=ClusterSettings(reboot_action=reboot_action, controllers=CONTROLLERS),
             )
         )
         self.site.switch_by_pdu(*self.site.region.names[:pdus])
@@ -107,7 +108,6 @@ class Operators(RuleBasedStateMachine):
                 group=apart if number < CONTROLLERS else None,
             )
         self.journals = [self.site.store, JournalStore(runs=0x100000)]
-        self.last_at: dict[str, int] = {}  # the controller that last worked on a host
         self.mends: list[Mend] = []
         self.wrong: list[str] = []
 
@@ -117,7 +117,9 @@ class Operators(RuleBasedStateMachine):
     def _operator(self, controller: int, window: int = 4) -> Operator:
         type(self).commands += 1
         return self.site.operator(
-            store=self.journals[controller], policy=Policy(window=window, poll_s=1.0)
+            at=f"controller-{controller + 1}",
+            store=self.journals[controller],
+            policy=Policy(window=window, poll_s=1.0),
         )
 
     def _scope(self, operator: Operator, host: str) -> Scope:
@@ -132,9 +134,8 @@ class Operators(RuleBasedStateMachine):
         )
 
     def _beside(self, host: str, operator: Operator) -> None:
-        """A colleague at the same controller, at the same time."""
-        journal = operator.store
-        rival = self.site.operator(store=journal)
+        """A colleague at the other controller, at the same time."""
+        rival = self._operator(1 - self.journals.index(operator.store))
         actor = self.site.stage.actor(
             Process("colleague"), lambda: self._try(lambda: rival.recover(host))
         )
@@ -170,12 +171,12 @@ class Operators(RuleBasedStateMachine):
     def work_on(self, host: int, shift: Shift) -> None:
         """Somebody recovers, fences or evacuates; something goes wrong meanwhile; it may die."""
         name = self._name(host)
-        self._settle(name, shift.controller)
         operator = self._operator(shift.controller, shift.window)
         operator.process.dies_at = shift.dies_at
         self.site.after(shift.after_s, lambda: self._strike(operator, name, shift))
-        self._try(lambda: operator.recover(name, shift.verb, allowed=shift.allowed))
-        operator.process.dead = True
+        over = shift.take_over and not self.site.at_work(name)
+        self._try(lambda: operator.recover(name, shift.verb, allowed=shift.allowed, take_over=over))
+        operator.process.kill()
 
     def _strike(self, operator: Operator, host: str, shift: Shift) -> None:
         if operator.process.dead or shift.trouble is None:
@@ -184,17 +185,10 @@ class Operators(RuleBasedStateMachine):
         self.mends.append(mend)
         self.site.after(shift.lasts_s, mend)
 
-    def _settle(self, host: str, controller: int) -> None:
-        """Another controller does not know of a request without a trace until it is old."""
-        if self.last_at.setdefault(host, controller) != controller:
-            self.site.pass_time(SETTLED_S)
-            self.last_at[host] = controller
-
     @rule(host=hosts, controller=controllers)
     def pull_the_plug_and_say_so(self, host: int, controller: int) -> None:
         """The BMC is gone; a person cuts the power and attests it."""
         name = self._name(host)
-        self._settle(name, controller)
         self.site.region.apply(BreakBmc(host=name, fault=BmcFault.SILENT))
         self.site.region.apply(PowerOff(host=name))
         self.site.pass_time(LONG_OUTAGE_S)
@@ -208,7 +202,6 @@ class Operators(RuleBasedStateMachine):
         machine = self.site.region.machines[name]
         if not machine.answers or not self.site.region.cluster.nodes[name].connected:
             return
-        self._settle(name, controller)
         self.site.region.apply(BreakBmc(host=name, fault=BmcFault.LIAR))
         operator = self._operator(controller)
         self._try(lambda: operator.recover(name, allowed=frozenset({"--allow-healthy"})))
@@ -219,7 +212,6 @@ class Operators(RuleBasedStateMachine):
     def take_back(self, host: int, controller: int, *, returns: bool) -> None:
         """Somebody enables a host, repaired or not."""
         name = self._name(host)
-        self._settle(name, controller)
         if returns:
             self.site.region.apply(Return(host=name))
         operator = self._operator(controller)

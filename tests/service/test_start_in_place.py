@@ -4,7 +4,7 @@ import pytest
 
 from hacli.domain.evacuation import End, Reason
 from hacli.domain.hosts import GATE_ATTRIBUTE
-from hacli.errors import Failed, HacliError, Interrupted, Refused
+from hacli.errors import Busy, Failed, HacliError, Interrupted, Refused
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER
 from hacli.lab.cloud_records import MigrationStatus
@@ -208,6 +208,26 @@ def test_a_host_whose_nova_compute_is_not_up_yet_is_waited_for_by_the_operator(s
     assert "nova-compute" in (refusal.value.why or "")
     assert site.log.writes() == ()
     assert site.running(*ids) == dict.fromkeys(ids, ())
+
+
+def test_a_stopped_run_that_was_taken_over_starts_nothing_more(site: Site) -> None:
+    """SIGSTOP in the middle, ``--take-over`` elsewhere, SIGCONT: it reads the CIB, and stops."""
+    ids = _outage(site, 30)
+    store = site.other_controller()
+    ends: list[Recovered] = []
+
+    def take_over() -> None:  # the first stands still until this returns
+        other = site.operator(store=store, at="controller-2")
+        ends.append(other.recover("compute-1", take_over=True))
+
+    site.when(lambda: len(_starts(site)) >= 6, take_over)
+    with pytest.raises(Busy) as lost:
+        site.operator().recover("compute-1")
+
+    assert lost.value.code == "CLAIM_LOST"
+    assert [end.in_place for end in ends] == [True]
+    assert all(len(_starts(site, key)) == 1 for key in ids)
+    assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
 
 
 def test_a_host_that_is_lost_again_ends_the_run_and_is_recovered_as_an_outage(site: Site) -> None:

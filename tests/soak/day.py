@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from hacli.lab.cloud_records import VmState
+from hacli.lab.cluster_facts import ClusterSettings
+from hacli.lab.region import RegionSettings
 from tests.fakes.clock import Process
 from tests.fakes.journal import JournalStore
 from tests.fakes.world import new_site
@@ -47,9 +49,15 @@ class Day:
     def __post_init__(self) -> None:
         self.dice = Random(self.plan.seed)
         names = tuple(f"compute-{number}" for number in range(1, self.plan.hosts + 1))
-        self.site = new_site(*names)
+        self.site = new_site(
+            *names, settings=RegionSettings(cluster=ClusterSettings(controllers=3))
+        )
         self._busy: set[str] = set()
-        journals = (self.site.store, JournalStore(runs=0x100000), JournalStore(runs=0x200000))
+        journals = {
+            "controller-1": self.site.store,
+            "controller-2": JournalStore(runs=0x100000),
+            "controller-3": JournalStore(runs=0x200000),
+        }
         self._desk = Desk(
             site=self.site,
             dice=self.dice,

@@ -1,6 +1,6 @@
 """One outage and the operator who mends it: commands again and again, by the rules of the docs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -23,7 +23,6 @@ from tests.soak.troubles import SECOND, Mend, Scope, Trouble
 LOST_WITHIN_S = 240.0
 LASTS_S = (4.0, 30.0, 90.0)
 AGAIN_S = 20.0
-SETTLED_S = 600.0
 TRIES = 14
 """So often the command is run again before somebody says that it never ends."""
 ENABLE_TRIES = 8
@@ -56,7 +55,7 @@ class Desk:
 
     site: Site
     dice: Random
-    journals: tuple[JournalStore, ...]
+    journals: Mapping[str, JournalStore]  # by controller
     windows: tuple[int, ...]
     lose: Callable[[str], None]
     neighbours: Callable[[], list[str]]
@@ -73,7 +72,8 @@ class Night:
         self._host = outage.host
         self._troubles = list(outage.troubles)
         self._mends: list[Mend] = []
-        self._journal = desk.dice.choice(desk.journals)
+        self._at = desk.dice.choice(list(desk.journals))
+        self._take_it_over = False
         self._allowed: frozenset[str] = frozenset()
         self._attested: str | None = None
 
@@ -107,8 +107,9 @@ class Night:
         )
 
     def _rival(self, host: str) -> None:
-        """A colleague on the same controller recovers a host, once, at the same time."""
-        operator = self._site.operator(store=self._journal)
+        """A colleague on some controller recovers a host, once, at the same time."""
+        at = self._dice.choice(list(self._desk.journals))
+        operator = self._site.operator(at=at, store=self._desk.journals[at])
 
         def play() -> None:
             self._outcome("colleague", lambda: operator.recover(host))
@@ -118,7 +119,9 @@ class Night:
 
     def _operator(self) -> Operator:
         policy = Policy(window=self._dice.choice(self._desk.windows), poll_s=2.0)
-        operator = self._site.operator(store=self._journal, policy=policy)
+        operator = self._site.operator(
+            at=self._at, store=self._desk.journals[self._at], policy=policy
+        )
         operator.clock.ahead_s = self._dice.choice((0.0, 0.0, -2.0, 2.0))
         operator.nova.line.sends_date = self._dice.random() < 0.8
         return operator
@@ -143,7 +146,13 @@ class Night:
     def _recover_once(self, operator: Operator) -> Recovered:
         def go(verb: Verb) -> Recovered:
             allowed, attested = self._allowed, self._attested
-            return operator.recover(self._host, verb, allowed=allowed, attested=attested)
+            return operator.recover(
+                self._host,
+                verb,
+                allowed=allowed,
+                attested=attested,
+                take_over=self._take_it_over,
+            )
 
         if self._dice.random() >= BY_STEPS:
             return go(Verb.RECOVER)
@@ -207,6 +216,8 @@ class Night:
         end = self._outage.ends[-1].partition(": ")[2]
         if end == "TOO_MANY_DOWN":
             self._allowed |= {"--allow-storm"}
+        elif end == "LOCKED":
+            self._take_it_over = not self._site.at_work(self._host)
         elif end in ("HOST_HEALTHY", "SIGN_OF_LIFE"):
             self._pull_the_plug()
         elif end in UNFENCEABLE and self._dice.random() < BY_HAND:
@@ -225,11 +236,8 @@ class Night:
         self._wait_until_lost()
 
     def _take_over(self) -> None:
-        """Go on from another controller; requests whose fate only its journal knows must be old."""
-        others = [journal for journal in self._desk.journals if journal is not self._journal]
-        if others:
-            self._site.pass_time(SETTLED_S)
-            self._journal = self._dice.choice(others)
+        """Go on from another controller, at once."""
+        self._at = self._dice.choice(list(self._desk.journals))
 
     def _cure_by_hand(self, *, stuck: bool) -> None:
         """docs/safety.md, "When a server is stuck": look, end what was left, evacuate it once."""
@@ -274,7 +282,9 @@ class Night:
             self._run("once more", partial(self._recover_once, self._operator()))
             self._site.region.apply(Return(host=self._host))
         for _ in range(ENABLE_TRIES):
-            if self._run("enable", partial(self._operator().enable, self._host)) is not None:
+            operator, over = self._operator(), not self._site.at_work(self._host)
+            enable = partial(operator.enable, self._host, take_over=over)
+            if self._run("enable", enable) is not None:
                 self._start_what_stayed()
                 return True
             self._site.pass_time(AGAIN_S)

@@ -2,12 +2,18 @@
 
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Lock
 
 from hacli.errors import Interrupted
 
 LOOK_S = 0.1
 """How often a wait looks at the flag. Ctrl-C gives the prompt back within 1 s."""
+STOOD_STILL_S = 5.0
+"""A wait reads the clock each ``LOOK_S``: a process that has not for so long was not running."""
+COUNTS_AS_S = 1.0
+"""What such a pause takes of a limit: not nothing, so that every limit ends (law L11)."""
 
 
 class StopFlag:
@@ -36,11 +42,24 @@ class StopFlag:
             raise Interrupted(f"Stopped by {name}.", signal_number=self._signal_number)
 
 
-class SystemClock:
-    """The real time of this machine. Fits ``ports.Clock``."""
+def _boot_time() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def __init__(self, stop: StopFlag) -> None:
+
+class SystemClock:
+    """The real time of this machine. Fits ``ports.Clock``.
+
+    Args:
+        stop: Ends every wait.
+        boot_time: Seconds since boot, those of suspension included.
+    """
+
+    def __init__(self, stop: StopFlag, *, boot_time: Callable[[], float] = _boot_time) -> None:
         self._stop = stop
+        self._boot_time = boot_time
+        self._reading = Lock()
+        self._read_at = boot_time()
+        self._stood_still_s = 0.0
 
     def now(self) -> datetime:
         """UTC, as the machine believes it to be."""
@@ -48,7 +67,25 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since boot, those of suspension included: evidence ages while a laptop sleeps."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return self._read()[0]
+
+    def awake(self) -> float:
+        """The same, less the time for which no thread of this process has read the clock.
+
+        It was stopped (SIGSTOP), or its machine was suspended or paused; no clock of the kernel
+        tells all of these.
+        """
+        now, stood_still_s = self._read()
+        return now - stood_still_s
+
+    def _read(self) -> tuple[float, float]:
+        with self._reading:
+            now = self._boot_time()
+            gap = now - self._read_at
+            if gap >= STOOD_STILL_S:
+                self._stood_still_s += gap - COUNTS_AS_S
+            self._read_at = now
+            return now, self._stood_still_s
 
     def wait(self, seconds: float) -> None:
         """Let time pass.

@@ -75,6 +75,11 @@ class CommandRunner:
         self._environment = _environment_of_children(environment)
         self._proven: tuple[str, ...] | None = None
 
+    @property
+    def here(self) -> bool:
+        """Whether the prefix that worked last is none, so that commands run on this machine."""
+        return self._proven == ()
+
     def run(
         self, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None = None
     ) -> Completed:

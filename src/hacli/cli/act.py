@@ -15,6 +15,7 @@ from hacli.cli.options import (
     dry_run_option,
     global_options,
     message_option,
+    take_over_option,
     without_cluster_option,
 )
 from hacli.domain.evacuation import Wishes
@@ -87,8 +88,10 @@ def _wishes(
     )
 
 
-def _allowed(flags: dict[str, bool]) -> frozenset[str]:
-    return frozenset("--" + name.replace("_", "-") for name, given in flags.items() if given)
+def _allowed(given: dict[str, Any]) -> frozenset[str]:
+    """The flags that override one check each, among all that was given."""
+    chosen = [name for name, value in given.items() if name.startswith("allow_") and value]
+    return frozenset("--" + name.replace("_", "-") for name in chosen)
 
 
 @click.command(cls=HacliCommand)
@@ -99,6 +102,7 @@ def _allowed(flags: dict[str, bool]) -> frozenset[str]:
 @confirm_options
 @dry_run_option
 @message_option
+@take_over_option
 @without_cluster_option
 @global_options
 @click.pass_context
@@ -128,6 +132,7 @@ def recover(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: 
 @confirm_options
 @dry_run_option
 @message_option
+@take_over_option
 @without_cluster_option
 @global_options
 @click.pass_context
@@ -150,14 +155,14 @@ def _recover(app: App, verb: Verb, host: str, given: dict[str, Any]) -> int:
         acting.require_answer(app, host, yes=yes, confirm=confirm)
     options = Options(
         verb=verb,
-        context=app.context(given["message"]),
+        context=app.context(given["message"], take_over=given["take_over"]),
         wishes=_wishes(
             local_disks=given["local_disks"],
             servers=given["servers"],
             migration_checked=given["migration_checked"],
             target=given["target"],
         ),
-        allowed=_allowed({key: bool(v) for key, v in given.items() if key.startswith("allow_")}),
+        allowed=_allowed(given),
         attested=acting.ask_for_reason(app, host, given["fence_ack"]),
         power_on=given["power_on"],
     )
@@ -172,6 +177,7 @@ def _recover(app: App, verb: Verb, host: str, given: dict[str, Any]) -> int:
 @confirm_options
 @dry_run_option
 @message_option
+@take_over_option
 @without_cluster_option
 @global_options
 @click.pass_context
@@ -183,26 +189,27 @@ def fence(ctx: click.Context, /, *, host: str, **given: Any) -> int:  # noqa: AN
       hacli fence compute-3
       hacli fence compute-3 --power-on
 
-    Exit codes: 0 proven off, 4 refused, 5 not proven.
+    Exit codes: 0 proven off, 4 refused, 5 not proven, 9 another run works on
+    the host.
     """
     app = app_of(ctx)
     app.command = "fence"
     yes, confirm, dry_run = given["yes"], given["confirm"], given["dry_run"]
     if given["power_on"]:
-        return _power_on(app, host, given["message"], dry_run=dry_run)
+        return _power_on(app, host, given["message"], take_over=given["take_over"], dry_run=dry_run)
     if not dry_run:
         acting.require_answer(app, host, yes=yes, confirm=confirm)
     options = Options(
         verb=Verb.FENCE,
-        context=app.context(given["message"]),
-        allowed=_allowed({key: bool(v) for key, v in given.items() if key.startswith("allow_")}),
+        context=app.context(given["message"], take_over=given["take_over"]),
+        allowed=_allowed(given),
         attested=acting.ask_for_reason(app, host, given["fence_ack"]),
         power_on=given["reboot"],
     )
     return acting.act_on_host(app, host, options, yes=yes, confirm=confirm, dry_run=dry_run)
 
 
-def _power_on(app: App, host: str, message: str | None, *, dry_run: bool) -> int:
+def _power_on(app: App, host: str, message: str | None, *, take_over: bool, dry_run: bool) -> int:
     from hacli.cli.progress import listener_for
 
     app.host = host
@@ -215,13 +222,20 @@ def _power_on(app: App, host: str, message: str | None, *, dry_run: bool) -> int
         _show(app, "fence-plan", found.name, lines)
         return ExitCode.OK
     with acting.locked_journal(connection, app.command, acting.lock_name(found)) as journal:
-        policy, context = connection.settings.policy, app.context(message)
+        policy = connection.settings.policy
+        context = app.context(message, take_over=take_over)
         run = enabling.start_run(
-            connection.world, found, sources, policy=policy, context=context, journal=journal
+            connection.world,
+            found,
+            sources,
+            policy=policy,
+            context=context,
+            journal=journal,
         )
 
         def work() -> None:
-            with run.step("power-on") as report:
+            with run.claim.held(), run.step("power-on") as report:
+                run.claim.require()
                 powering.power_on(connection.world, found)
                 report.end("ordered")
 
@@ -246,7 +260,8 @@ def disable(ctx: click.Context, *, host: str, message: str | None, dry_run: bool
       hacli disable compute-3 -m "replace DIMM"
       hacli disable compute-3 --dry-run
 
-    Exit codes: 0 disabled (or was already), 6 Nova is silent.
+    Exit codes: 0 disabled (or was already), 6 Nova is silent, 9 another run
+    works on the host.
     """
     app = app_of(ctx)
     app.command = "disable"
@@ -262,11 +277,18 @@ def disable(ctx: click.Context, *, host: str, message: str | None, dry_run: bool
 @click.option("--adopt", is_flag=True, help="Undo a disable or force-down that is not hacli's.")
 @message_option
 @dry_run_option
+@take_over_option
 @without_cluster_option
 @global_options
 @click.pass_context
 def enable(
-    ctx: click.Context, *, host: str, adopt: bool, message: str | None, dry_run: bool
+    ctx: click.Context,
+    *,
+    host: str,
+    adopt: bool,
+    message: str | None,
+    take_over: bool,
+    dry_run: bool,
 ) -> int:
     """Take a repaired HOST back: wait until each step of its return is safe.
 
@@ -276,17 +298,18 @@ def enable(
       hacli enable compute-3 --dry-run
 
     Exit codes: 0 enabled (or was already), 4 evacuations from it are open,
-    124 not ready in time (default 10m); the message says for what it waits.
+    9 another run works on the host, 124 not ready in time (default 10m); the
+    message says for what it waits.
     """
     app = app_of(ctx)
     app.command = "enable"
     limit, app.timeout_s = app.timeout_s or ENABLE_LIMIT_S, None
 
     def work(run: Run) -> Switched:
-        until = run.world.clock.monotonic() + limit
+        until = run.world.clock.awake() + limit
         return enabling.Enabling(run, until=until, adopt=adopt).enable()
 
-    return _switch(app, host, message, dry_run=dry_run, work=work)
+    return _switch(app, host, message, take_over=take_over, dry_run=dry_run, work=work)
 
 
 def _switch(
@@ -294,6 +317,7 @@ def _switch(
     host: str,
     message: str | None,
     *,
+    take_over: bool = False,
     dry_run: bool,
     work: Callable[[Run], Switched],
 ) -> int:
@@ -313,7 +337,7 @@ def _switch(
             found,
             sources,
             policy=connection.settings.policy,
-            context=app.context(message),
+            context=app.context(message, take_over=take_over),
             journal=journal,
         )
         result, code = acting.record_end(

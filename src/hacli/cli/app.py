@@ -93,7 +93,7 @@ class App:
             return False
         return bool(getattr(stream, "isatty", lambda: False)())
 
-    def context(self, message: str | None) -> "Context":
+    def context(self, message: str | None, *, take_over: bool = False) -> "Context":
         """Who runs this, for the journal."""
         import getpass
         import platform
@@ -106,6 +106,7 @@ class App:
             version=version(),
             arguments=self.arguments,
             message=message,
+            take_over=take_over,
         )
 
 

@@ -137,6 +137,15 @@ def without_cluster_option(command: F) -> F:
     )(command)
 
 
+def take_over_option(command: F) -> F:
+    """A person's word that the run that has the host is gone."""
+    return click.option(
+        "--take-over",
+        is_flag=True,
+        help="Take HOST over from a run of another controller; you know that it is gone.",
+    )(command)
+
+
 def confirm_options(command: F) -> F:
     """``--yes`` and ``--confirm NAME`` answer the question; neither switches a check off."""
     command = click.option(

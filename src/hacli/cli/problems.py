@@ -270,8 +270,44 @@ PROBLEMS: dict[str, Problem] = {
         ("hacli needs the role admin in a project, and root or group haclient on a controller.",),
     ),
     "LOCKED": Problem(
-        "Another run works on this host; two at once would ask twice.",
-        ("Wait for its end.", "hacli history    shows it"),
+        "Another run works on this host, here or on another controller; two at once would ask "
+        "twice. The error names it: run, user, machine, pid, since when.",
+        (
+            "Wait for its end.",
+            "hacli history    on its machine shows what it does",
+            (
+                "It is gone for certain: --take-over. hacli takes over by itself when its process "
+                "on this machine is dead, or the cluster has fenced its controller or seen it go."
+            ),
+        ),
+    ),
+    "CLAIM_LOST": Problem(
+        "Another run has taken the host over from this one, or its claim was deleted from the CIB. "
+        "This run has stopped and sends nothing more.",
+        ("hacli status HOST", "hacli history    on the machine of the other run"),
+    ),
+    "CLAIM_LEFT": Problem(
+        "The run has ended and could not delete its claim of the host: the cluster did not answer.",
+        (
+            "Nothing, on this machine: the next run sees that its process is dead.",
+            "From another one: the same command with --take-over.",
+        ),
+    ),
+    "CLAIM_UNREADABLE": Problem(
+        "The CIB has a claim of the host that this hacli cannot read. A newer hacli may be at "
+        "work, so the host is left alone, also with --take-over.",
+        (
+            "Use the hacli that wrote it.",
+            (
+                "Nobody works on the host any more: cibadmin --delete --xpath "
+                "\"//cluster_property_set[@id='hacli-claim-HOST']\""
+            ),
+        ),
+    ),
+    "FOREIGN_RUN": Problem(
+        "Without the cluster nobody sees the claims, and Nova's record of the host has the mark of "
+        "a recovery that this machine does not know.",
+        ("hacli history    on the other controllers", "No run works on it: --take-over"),
     ),
     "CONFIG": Problem("The configuration is missing or wrong.", ("The text names file and key.",)),
     "JOURNAL": Problem(

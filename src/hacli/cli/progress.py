@@ -25,6 +25,7 @@ from hacli.domain.events import (
     StepDone,
     StepStarted,
     StoredEvent,
+    TookOver,
     Warned,
 )
 
@@ -66,6 +67,8 @@ def line_of(stored: StoredEvent) -> str:  # noqa: C901, PLR0912 - one case for e
             return f"{step} ..."
         case StepDone(step=step, status=status, took_s=took, text=text):
             return f"{step} {_loud(status)} {duration(took)} {text}".rstrip()
+        case TookOver(holder=holder, why=why):
+            return f"taken over from {holder}: {why}"
         case EvidenceTaken(witness=witness, text=text):
             return f"evidence of death ({witness}): {text}"
         case PlanMade(servers=servers):

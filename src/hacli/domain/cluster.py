@@ -84,6 +84,20 @@ class ClusterNode:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClusterMember:
+    """A full member, such as a controller; not a remote node."""
+
+    name: str
+    online: bool
+    unclean: bool
+    pending: bool
+    in_cluster: bool  # CIB node_state in_ccm; where nothing says so, in doubt True
+    left: bool  # CIB node_state expected="down": it said good-bye, or was fenced
+    node_fenced: int | None  # as ClusterNode's
+    fence_events: tuple[FenceEvent, ...]  # newest first, a pending one before all
+
+
+@dataclass(frozen=True, kw_only=True)
 class FenceDevice:
     """One stonith device. Its secret parameters never show in a repr."""
 
@@ -121,6 +135,8 @@ class ClusterView:
     devices: tuple[FenceDevice, ...]
     levels: tuple[FenceLevel, ...]
     read_at: float  # Clock.monotonic() before the first command was started
+    controllers: tuple[ClusterMember, ...] = ()  # all full members, also those that run the chain
+    claims: Mapping[str, str] = field(default_factory=dict)  # Nova host -> hacli's claim of it
 
     @property
     def acts(self) -> bool:
@@ -131,6 +147,24 @@ class ClusterView:
         """The node of exactly this name."""
         return next((node for node in self.nodes if node.name == name), None)
 
+    def member(self, name: str) -> ClusterMember | None:
+        """The full member of exactly this name."""
+        return next((member for member in self.controllers if member.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimState:
+    """Who has the claim of a host, and whether the CIB that says so counts."""
+
+    text: str | None  # None: nobody
+    with_quorum: bool
+    dc: bool
+
+    @property
+    def counts(self) -> bool:
+        """A partition without quorum takes claims, too (tried)."""
+        return self.with_quorum and self.dc
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeState:
@@ -139,5 +173,6 @@ class NodeState:
     node: str
     node_fenced: int | None
     in_cluster: bool  # in_ccm: connected
+    claim: str | None = None  # of the host that was asked for; None: nobody has it
     with_quorum: bool
     dc: bool

@@ -83,6 +83,15 @@ class Past:
     verified: bool = False  # it was read back on its new host
 
 
+ANY_SERVER = "*"
+"""In a ``Mapping[str, Past]``: what holds of every server without an entry of its own."""
+
+
+def past_of(past: Mapping[str, Past], server_id: str) -> Past:
+    """What an earlier run left about this server."""
+    return past.get(server_id) or past.get(ANY_SERVER, Past())
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerRun:
     """One server on its way, as far as this run knows. Times are monotonic seconds."""
@@ -158,7 +167,7 @@ def plan_evacuation(
     runs: list[ServerRun] = []
     skips: list[Skip] = []
     for server in sorted(records.servers, key=_order):
-        before = past.get(server.id, Past())
+        before = past_of(past, server.id)
         run = _start(server, records, before, now=now, policy=policy)
         run = replace(run, target=wishes.target)
         under_way = run.migration is not None and not _failed(run.migration)
@@ -169,7 +178,7 @@ def plan_evacuation(
             runs.append(run)
         else:
             skips.append(skip)
-    runs += [_arrived(server, records, past.get(server.id, Past())) for server in records.arrived]
+    runs += [_arrived(server, records, past_of(past, server.id)) for server in records.arrived]
     return Plan(runs=tuple(runs), skips=tuple(skips))
 
 

@@ -55,6 +55,20 @@ class StepDone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TookOver:
+    """The claim of a run that is gone is about to be taken over, and why that may be.
+
+    ``uncertain``: that run may have asked Nova for servers, and our journal does not know it.
+    """
+
+    name: ClassVar[str] = "take_over"
+    holder_run: str
+    holder: str
+    why: str
+    uncertain: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceTaken:
     """Death was proven (or proven again); what it rests on, in words."""
 
@@ -166,6 +180,7 @@ Event = (
     | GateChecked
     | StepStarted
     | StepDone
+    | TookOver
     | EvidenceTaken
     | PlanMade
     | Intent

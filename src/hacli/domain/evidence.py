@@ -41,7 +41,7 @@ class PowerReading:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeReading:
-    """What Pacemaker said of the node at one moment.
+    """What Pacemaker said of the node at one moment, and its CIB of the host's claim.
 
     ``opinion_counts`` is False while node, connection or cluster is in maintenance or unmanaged,
     without quorum or DC: then nothing here is a sign of life nor of death, but for a pending fence.
@@ -55,6 +55,7 @@ class NodeReading:
     fence_pending: bool
     newest_fence: FenceEvent | None  # newest completed one
     node_fenced: int | None
+    claimed: bool  # the host's claim in the CIB is this run's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +209,8 @@ def _missing_for_all(readings: Readings) -> Iterator[str]:
             yield "the cluster partition has no quorum"
         elif node.fence_pending:
             yield "a fencing of the host is still pending"
+        elif not node.claimed:
+            yield "the CIB does not say that this run has the host"
     yield from _missing_stillness(readings)
 
 

@@ -298,6 +298,13 @@ def disabled_by_recovery(service: ComputeService) -> bool:
     return reason.startswith(MARKER) and reason.endswith(RECOVERY_MARK)
 
 
+def recovering_run(service: ComputeService) -> str | None:
+    """The run whose recovery has disabled the service; None when nobody's has."""
+    if not disabled_by_recovery(service):
+        return None
+    return (service.disabled_reason or "").removeprefix(MARKER).removesuffix(RECOVERY_MARK)
+
+
 def _verdict_of_living(node: ClusterNode, service: ComputeService) -> Verdict:
     recovered = not service.enabled and disabled_by_recovery(service)
     if service.forced_down or recovered or GATE_ATTRIBUTE in node.attributes:

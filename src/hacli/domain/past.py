@@ -4,8 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from hacli.domain.evacuation import Past
-from hacli.domain.events import Asked, Intent, PlanMade, RunEnded, ServerChanged, StoredEvent
+from hacli.domain.evacuation import ANY_SERVER, Past, past_of
+from hacli.domain.events import (
+    Asked,
+    Intent,
+    PlanMade,
+    RunEnded,
+    ServerChanged,
+    StoredEvent,
+    TookOver,
+)
 
 SETTLED = frozenset({"rejected", "not-sent"})
 """Answers after which the request certainly is not being carried out."""
@@ -19,30 +27,40 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
     ``events`` are oldest first. The first plan of an outage saw each server as it was; later ones
     may have seen what an evacuation made of it. A plan that has a verified server on the host
     again belongs to another outage.
+
+    A run that another one was taken over from may have asked for any server a moment before:
+    ``ANY_SERVER`` says so of those that have no entry of their own.
     """
     past: dict[str, Past] = {}
     for stored in events:
         event = stored.event
+        age_s = (now - stored.time).total_seconds()
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             past.clear()
         elif isinstance(event, PlanMade):
             _take_plan(past, event)
-        elif isinstance(event, Intent | Asked) and event.order != EVACUATE:
-            continue  # a start in place
+        elif isinstance(event, TookOver) and event.uncertain:
+            _doubt_all(past, age_s)
+        elif isinstance(event, Intent | Asked) and event.order == EVACUATE:
+            _take_request(past, event, age_s)
         elif isinstance(event, ServerChanged) and event.status == "started":
             past.pop(event.id, None)  # it lives here again: another outage will see it anew
-        elif isinstance(event, Intent):
-            past[event.server] = replace(
-                past.get(event.server, Past()),
-                known_ids=frozenset(event.known_migrations),
-                intent_age_s=(now - stored.time).total_seconds(),
-                accepted=False,
-            )
-        elif isinstance(event, Asked):
-            past[event.server] = _answered(past.get(event.server, Past()), event.outcome)
         elif isinstance(event, ServerChanged) and event.status == "verified":
-            past[event.id] = replace(past.get(event.id, Past()), known_ids=None, verified=True)
+            past[event.id] = replace(past_of(past, event.id), known_ids=None, verified=True)
     return past
+
+
+def _take_request(past: dict[str, Past], event: Intent | Asked, age_s: float) -> None:
+    before = past_of(past, event.server)
+    if isinstance(event, Asked):
+        past[event.server] = _answered(before, event.outcome)
+        return
+    past[event.server] = replace(
+        before,
+        known_ids=frozenset(event.known_migrations),
+        intent_age_s=age_s,
+        accepted=False,
+    )
 
 
 def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, float]:
@@ -62,13 +80,20 @@ def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str,
     return asked
 
 
+def _doubt_all(past: dict[str, Past], age_s: float) -> None:
+    """Every server counts as asked for when the claim was taken over, with an unknown end."""
+    for key, before in {ANY_SERVER: Past(), **past}.items():
+        known = before.known_ids or frozenset()
+        past[key] = replace(before, known_ids=known, intent_age_s=age_s, accepted=False)
+
+
 def _take_plan(past: dict[str, Past], plan: PlanMade) -> None:
     for row in plan.servers:
         key, was = str(row["id"]), row.get("was")
         if key in past and past[key].verified:
             del past[key]
         if key not in past and was in ("active", "stopped"):
-            past[key] = Past(was=str(was))
+            past[key] = replace(past_of(past, key), was=str(was))
 
 
 def _answered(before: Past, outcome: str) -> Past:

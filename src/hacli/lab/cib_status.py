@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
-from hacli.lab.cluster_facts import Operation, RemoteNode, Role
+from hacli.lab.cluster_facts import Departure, Operation, RemoteNode, Role
 from hacli.lab.crm_mon import FEATURE_SET, by_name
 from hacli.lab.result_xml import ctime
 from hacli.lab.xml_text import attach, child
@@ -47,6 +47,8 @@ def whole_cib(cluster: Cluster) -> ET.Element:
 
 def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) -> None:
     present = name in cluster.present
+    how, since = cluster.departed.get(name, (Departure.LOST, 0.0))
+    fenced = how in (Departure.FENCED, Departure.CONFIRMED)
     state = attach(
         status,
         "node_state",
@@ -57,7 +59,8 @@ def _controller(status: ET.Element, cluster: Cluster, number: int, name: str) ->
             "crmd": "online" if present else "offline",
             "crm-debug-origin": "do_update_resource" if present else "post_cache_update",
             "join": "member" if present else "down",
-            "expected": "member",
+            "expected": "member" if how is Departure.LOST else "down",
+            "node_fenced": int(since) if fenced else None,
         },
     )
     _transient(state, cluster, name, {"#feature-set": FEATURE_SET})

@@ -12,7 +12,14 @@ from hacli.lab.bmcs import Bmc
 from hacli.lab.chain import Chain
 from hacli.lab.cib import CHAIN, RebootAction
 from hacli.lab.cib_template import new_cib
-from hacli.lab.cluster_facts import REMOTED, ClusterSettings, Operation, RemoteNode, Role
+from hacli.lab.cluster_facts import (
+    REMOTED,
+    ClusterSettings,
+    Departure,
+    Operation,
+    RemoteNode,
+    Role,
+)
 from hacli.lab.connections import Connections, Loss
 from hacli.lab.fencer import HUMAN, FenceEvent, FenceOrder, Fencer, FenceStatus
 from hacli.lab.machines import Machine, Machines, Timeline
@@ -57,6 +64,7 @@ class Cluster:
         self.running = True  # on the controller where the tools are run
         self.quorum = True
         self.elected = True  # a DC has been elected
+        self.departed: dict[str, tuple[Departure, float]] = {}  # controllers, and since when
         self.stopped_devices: set[str] = set()
         self.operations = Operations()
         self.fencer = Fencer(bmcs=bmcs, timeline=timeline, ended=self._fence_ended)
@@ -90,7 +98,29 @@ class Cluster:
     @property
     def present(self) -> tuple[str, ...]:
         """The controllers that this one sees: without quorum it is alone."""
-        return self.controllers if self.quorum else self.controllers[:1]
+        seen = self.controllers if self.quorum else self.controllers[:1]
+        return tuple(name for name in seen if name not in self.departed)
+
+    def depart(self, controller: str, how: Departure) -> None:
+        """Another controller is no longer there. The quorum is another matter.
+
+        Not recorded: after the sources of Pacemaker 2.1 (``controld_membership.c``,
+        ``controld_fencing.c``).
+        """
+        self.departed[controller] = how, self.timeline.now
+        if how in (Departure.FENCED, Departure.CONFIRMED):
+            fenced = how is Departure.FENCED
+            self.fencer.record(
+                FenceEvent(
+                    action="reboot" if fenced else "off",
+                    target=controller,
+                    client=CONTROLLER_CLIENT,
+                    origin=self.controllers[0],
+                    status=FenceStatus.SUCCESS,
+                    delegate=self.controllers[0] if fenced else HUMAN,
+                    completed=self.timeline.now,
+                )
+            )
 
     def in_maintenance(self, node: RemoteNode) -> bool:
         """The node or the whole cluster is in maintenance, or its connection is not managed."""

@@ -25,6 +25,15 @@ class Release(StrEnum):
     V3_0_2 = "3.0.2"
 
 
+class Departure(StrEnum):
+    """How a controller is no longer with the others."""
+
+    LEFT = "left"  # its cluster was stopped in order; the machine may run on
+    LOST = "lost"  # it does not answer, and nothing has been done about it
+    FENCED = "fenced"  # a device has cut its power
+    CONFIRMED = "confirmed"  # a person has said that it is down (stonith_admin --confirm)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
     """How the lab's cluster is built. Seconds are those of the recorded cluster."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hacli.lab.cib import CHAIN
 from hacli.lab.cluster import Cluster
-from hacli.lab.cluster_facts import Operation, OperationHistory, RemoteNode, Role
+from hacli.lab.cluster_facts import Departure, Operation, OperationHistory, RemoteNode, Role
 from hacli.lab.result_xml import ctime, fence_event, finish, reshaped, result, utc
 from hacli.lab.xml_text import attach
 
@@ -101,13 +101,18 @@ def _nodes(parent: ET.Element, cluster: Cluster) -> None:
             name=name,
             id=str(number),
             online=name in cluster.present,
-            unclean=name not in cluster.present,
+            unclean=_is_unclean(cluster, name),
             feature_set=FEATURE_SET,
             expected_up=name in cluster.present,
             is_dc=name == cluster.dc,
             resources_running=_running_on(cluster, name),
             type="member",
         )
+
+
+def _is_unclean(cluster: Cluster, controller: str) -> bool:
+    how, _ = cluster.departed.get(controller, (Departure.LOST, 0.0))
+    return controller not in cluster.present and how is Departure.LOST
 
 
 def _node(parent: ET.Element, **known: str | int | bool | None) -> None:

@@ -58,10 +58,20 @@ def _crm_mon(cluster: Cluster, call: Invocation) -> Answer:
     return Answer(code=DISCONNECT, stdout=xml_text(finish(root, errors)))
 
 
+def _crm_node(cluster: Cluster, call: Invocation) -> Answer:
+    """Only ``--name``: the controller on which the tools are run."""
+    if not call.has("name"):
+        return Answer(code=USAGE, stderr="crm_node: the lab knows --name only\n")
+    if not cluster.running:
+        return Answer(code=DISCONNECT, stderr="error: Could not connect to controller\n")
+    return Answer(stdout=f"{cluster.controllers[0]}\n")
+
+
 _TOOLS: Mapping[str, tuple[Mapping[str, str], Callable[[Cluster, Invocation], Reply]]] = {
     "crm_mon": (_CRM_MON, _crm_mon),
     "cibadmin": (cibadmin.SPEC, cibadmin.cibadmin),
     "stonith_admin": (stonith_admin.SPEC, stonith_admin.stonith_admin),
     "crm_attribute": (crm_attribute.SPEC, crm_attribute.crm_attribute),
+    "crm_node": ({"n": "name"}, _crm_node),
     "crm_resource": (crm_resource.SPEC, crm_resource.crm_resource),
 }

@@ -33,8 +33,8 @@ def ask_all(
     What has not answered within ``limit_s`` counts as unreachable; its call is left to its own end.
     """
     tasks: dict[K, Task[T]] = {key: world.tasks.submit(call) for key, call in calls.items()}
-    until = world.clock.monotonic() + limit_s
-    while (left := until - world.clock.monotonic()) > 0:
+    until = world.clock.awake() + limit_s
+    while (left := until - world.clock.awake()) > 0:
         open_tasks = [task for task in tasks.values() if not task.done]
         if not open_tasks:
             break

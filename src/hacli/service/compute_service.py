@@ -102,6 +102,7 @@ def force_down(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> str:
     known to be ours, never one whose owner nobody knows.
     """
     service = read_service(run.world, run.nova_host)
+    run.claim.require()
     evidence = _prove_again(run, watch, evidence)  # the gate stops nova-compute: on the dead alone
     attributes = _set_gate(run)
     reason = run.marker if service.enabled else None
@@ -134,10 +135,11 @@ def _prove_again(run: Run, watch: DeathWatch, evidence: FenceEvidence) -> FenceE
     Raises:
         Failed: A sign of life appeared, or the witnesses were silent for too long.
     """
-    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    until = run.world.clock.awake() + run.policy.silence_limit_s
     verdict: FenceEvidence | Doubt = evidence
     while True:
-        now = run.world.clock.monotonic()
+        run.claim.check()
+        now = run.world.clock.awake()
         if isinstance(verdict, Doubt):
             if verdict.signs_of_life or now >= until:
                 raise _not_dead(run, verdict)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.domain.evidence import (
     HEARTBEAT_STILL_S,
     Attestation,
@@ -24,6 +24,7 @@ from hacli.domain.servers import ComputeService, ServiceList
 from hacli.errors import SourceError
 from hacli.ports import Task, World
 from hacli.service.asking import TICK_S, ask_all, outcome_of
+from hacli.service.claim import HostClaim
 
 KEEP = 40
 """Readings kept of each witness; a recovery of an hour makes thousands."""
@@ -41,9 +42,12 @@ class DeathWatch:
     compute service must be announced with ``wrote`` before they are sent.
     """
 
-    def __init__(self, world: World, host: ComputeHost, view: ClusterView | None) -> None:
+    def __init__(
+        self, world: World, host: ComputeHost, view: ClusterView | None, claim: HostClaim
+    ) -> None:
         self._world = world
         self._host = host
+        self._claim = claim
         self._clustered = world.cluster is not None and host.node is not None
         self._neighbours = _connected_nodes(view) - {host.node.name if host.node else ""}
         self._orders: tuple[OffOrder, ...] = ()
@@ -134,6 +138,8 @@ class DeathWatch:
             calls["power"] = self._read_power
         if self._clustered:
             calls["node"] = self._read_view if self._wants_full_view() else self._read_node
+        elif self._world.cluster is not None:
+            calls["claim"] = self._read_claim
         return calls
 
     def _wants_full_view(self) -> bool:
@@ -155,7 +161,16 @@ class DeathWatch:
     def _read_node(self) -> object:
         assert self._world.cluster is not None
         assert self._host.node is not None
-        return self._world.cluster.read_node_state(self._host.node.name)
+        assert self._host.service is not None
+        return self._world.cluster.read_node_state(
+            self._host.node.name, claim=self._host.service.host
+        )
+
+    def _read_claim(self) -> object:
+        """Of a host that is no node of the cluster; else it comes with the node."""
+        assert self._world.cluster is not None
+        assert self._host.service is not None
+        return self._world.cluster.read_claim(self._host.service.host)
 
     def _read_heartbeat(self) -> object:
         writes, asked_at = self._writes, self._world.clock.monotonic()
@@ -168,6 +183,9 @@ class DeathWatch:
             power = silence or answer
             assert isinstance(power, PowerReading | Silence)
             self._power = (*self._power, power)[-KEEP:]
+        elif name == "claim":
+            if isinstance(answer, ClaimState):
+                self._claim.hear(answer.text, counts=answer.counts, at=began)
         elif name == "node":
             self._node = (*self._node, silence or self._node_reading(answer, began))[-KEEP:]
         else:
@@ -198,6 +216,8 @@ class DeathWatch:
 
     def _from_view(self, view: ClusterView, began: float) -> NodeReading | Silence:
         assert self._host.node is not None
+        assert self._host.service is not None
+        self._claim.hear(view.claims.get(self._host.service.host), counts=view.acts, at=began)
         node = view.node(self._host.node.name)
         if node is None:
             return Silence(why="Pacemaker does not list the node any more", at=began)
@@ -212,12 +232,14 @@ class DeathWatch:
             fence_pending=len(completed) < len(node.fence_events),
             newest_fence=completed[0] if completed else None,
             node_fenced=node.node_fenced,
+            claimed=self._claim.ours,
         )
 
     def _from_node_state(self, state: NodeState, began: float) -> NodeReading | Silence:
         """The cheap re-read, together with the last full one: history is carried over only while
         the CIB still names the same fencing.
         """
+        self._claim.hear(state.claim, counts=state.with_quorum and state.dc, at=began)
         before = next((r for r in reversed(self._node) if isinstance(r, NodeReading)), None)
         if before is None or before.node_fenced != state.node_fenced:
             self._full_view_at = float("-inf")
@@ -230,6 +252,7 @@ class DeathWatch:
             fence_pending=before.fence_pending,
             newest_fence=before.newest_fence,
             node_fenced=state.node_fenced,
+            claimed=self._claim.ours,
         )
 
 

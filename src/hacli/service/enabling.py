@@ -19,6 +19,7 @@ from hacli.domain.servers import ComputeService, MigrationStatus, RequestOutcome
 from hacli.errors import DeadlinePassed, Refused, SourceError
 from hacli.ports import Journal, World
 from hacli.service.asking import ask
+from hacli.service.claim import HostClaim, require_unclaimed
 from hacli.service.compute_service import change, read_service
 from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_open_evacuations
@@ -61,12 +62,14 @@ def start_run(
     context: Context,
     journal: Journal,
 ) -> Run:
-    """A run of `disable` or `enable` on this host, recorded as begun."""
+    """A run of `disable`, `enable` or `fence --power-on` on this host, recorded as begun."""
+    assert host.service is not None
     run = Run(
         world=world,
         host=host,
         policy=policy,
         journal=journal,
+        claim=HostClaim(world, journal, host.service.host, context),
         sources_view=sources.cluster,
         services=require_sources(sources),
     )
@@ -103,7 +106,15 @@ def preview(world: World, host: ComputeHost, verb: str) -> list[str]:
 
 
 def disable(run: Run, *, message: str | None) -> Switched:
-    """Keep new servers away from the host; the reason names the run and the operator's words."""
+    """Keep new servers away from the host; the reason names the run and the operator's words.
+
+    It takes no claim: one idempotent PUT, on the safe side, which must also be possible while the
+    cluster has no quorum. But it does not write into another run's work.
+
+    Raises:
+        Busy: Another run has the host.
+    """
+    require_unclaimed(run.world, run.host, run.sources_view)
     service = read_service(run.world, run.nova_host)
     name = run.host.name
     if not service.enabled:
@@ -145,6 +156,7 @@ class Enabling:
         """Bring the host back into service.
 
         Raises:
+            Busy: Another run has the host, or has taken it over meanwhile.
             Refused: An evacuation from it is open. DeadlinePassed: what it still waited for.
         """
         service = read_service(self._world, self._run.nova_host)
@@ -152,6 +164,12 @@ class Enabling:
         if service.enabled and not service.forced_down and not self._has_gate():
             text = f"{name} is already enabled"
             return Switched(host=name, run=run_id, verb="enable", already=text)
+        with self._run.claim.held():
+            self._run.claim.require()
+            self._enable(service)
+        return Switched(host=name, run=run_id, verb="enable", kept=tuple(self._kept))
+
+    def _enable(self, service: ComputeService) -> None:
         self._refuse_open_evacuations()
         self._lift_gate()
         beat = service.updated_at
@@ -163,7 +181,6 @@ class Enabling:
         elif not service.forced_down:
             self._clear_force_down_note()
         self._enable_scheduling()
-        return Switched(host=name, run=run_id, verb="enable", kept=tuple(self._kept))
 
     def _has_gate(self) -> bool:
         node = self._run.host.node
@@ -192,6 +209,7 @@ class Enabling:
         cluster, node = self._world.cluster, self._run.host.node
         if cluster is None or node is None or not self._has_gate():
             return
+        self._run.claim.require()
         with self._run.step("gate") as report:
             ask(self._world, lambda: cluster.clear_attribute(node.name, GATE_ATTRIBUTE))
             report.end(f"nova-compute may start on {self._run.host.name}")
@@ -220,7 +238,11 @@ class Enabling:
         cluster, node = self._world.cluster, self._run.host.node
         assert cluster is not None
         assert node is not None
-        return ask(self._world, cluster.read_view).node(node.name)
+        asked_at = self._world.clock.monotonic()
+        view = ask(self._world, cluster.read_view)
+        self._run.claim.hear(view.claims.get(self._run.nova_host), counts=view.acts, at=asked_at)
+        self._run.claim.check()
+        return view.node(node.name)
 
     def _may_release(self, service: ComputeService) -> bool:
         """Only a force-down of ours is taken away.
@@ -243,6 +265,7 @@ class Enabling:
         """A run that died before its force-down left a note that claims the next one, too."""
         cluster, node = self._world.cluster, self._run.host.node
         if cluster is not None and node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes:
+            self._run.claim.require()
             ask(self._world, lambda: cluster.clear_attribute(node.name, FORCED_DOWN_ATTRIBUTE))
 
     def _wait_for_heartbeat(self, before: object) -> None:
@@ -257,13 +280,13 @@ class Enabling:
     def _wait_for_cleanup(self) -> None:
         """Nova refuses a force-up while ``done`` records remain; nova-compute ends them itself."""
         with self._run.step("clean-up") as report:
-            restart_at = self._world.clock.monotonic() + RESTART_AFTER_S
+            restart_at = self._world.clock.awake() + RESTART_AFTER_S
             restarted = False
 
             def missing() -> str | None:
                 nonlocal restarted
                 left = self._done_records()
-                if left and not restarted and self._world.clock.monotonic() >= restart_at:
+                if left and not restarted and self._world.clock.awake() >= restart_at:
                     restarted = True
                     self._restart_nova_compute()
                 return f"{left} finished evacuations wait for nova-compute" if left else None
@@ -279,6 +302,7 @@ class Enabling:
         cluster, node = self._world.cluster, self._run.host.node
         if cluster is None or node is None or not node.chain:
             return
+        self._run.claim.require()
         last = node.chain[-1].name
         self._run.warn("NOVA_CLEANUP", f"{last} is restarted once, so that it cleans up")
         ask(
@@ -330,6 +354,7 @@ class Enabling:
     ) -> None:
         def once() -> RequestOutcome:
             service = read_service(self._world, self._run.nova_host)
+            self._run.claim.require()
             return ask(self._world, lambda: send(service))
 
         change(self._world, self._run.nova_host, once, is_done, what=what)
@@ -351,7 +376,7 @@ class Enabling:
             if found != waiting_for:
                 waiting_for = found
                 self._run.warn("WAITING", found)
-            if self._world.clock.monotonic() >= self._until:
+            if self._world.clock.awake() >= self._until:
                 raise self._not_yet(waiting_for, code)
             self._world.clock.wait(POLL_S)
 

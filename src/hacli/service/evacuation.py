@@ -40,7 +40,7 @@ from hacli.domain.servers import (
     ServerGroup,
     Uncertain,
 )
-from hacli.errors import Failed, Interrupted, SourceError
+from hacli.errors import Busy, Failed, Interrupted, SourceError
 from hacli.ports import Task
 from hacli.service.asking import TICK_S
 from hacli.service.deathwatch import DeathWatch
@@ -139,6 +139,7 @@ class Evacuation:
         Raises:
             Failed: A sign of life appeared, or the witnesses were silent for too long; what is in
                 flight is named.
+            Busy: Another run has taken the host over.
             Interrupted: Ctrl-C; what Nova has accepted goes on.
         """
         for skip in self._plan.skips:
@@ -164,7 +165,7 @@ class Evacuation:
 
     @property
     def _now(self) -> float:
-        return self._world.clock.monotonic()
+        return self._world.clock.awake()
 
     def _open_runs(self) -> Iterable[ServerRun]:
         return (run for key, run in self._runs.items() if key not in self._ends)
@@ -273,13 +274,25 @@ class Evacuation:
         self._evidence = verdict if isinstance(verdict, FenceEvidence) else None
         if self._fresh(self._evidence) is not None or not wanted:
             self._silent_since = None
-        if isinstance(verdict, Doubt) and verdict.signs_of_life:
+        if not self._run.claim.ours:
+            self._heed_loss()
+        elif isinstance(verdict, Doubt) and verdict.signs_of_life:
             self._heed_life(verdict, wanted=wanted)
         elif wanted and self._fresh(self._evidence) is None:
             self._count_silence(verdict)
 
     def _fresh(self, evidence: FenceEvidence | None) -> FenceEvidence | None:
         return evidence if evidence is not None and self._run.is_fresh(evidence) else None
+
+    def _heed_loss(self) -> None:
+        """Law L9: another run has the host now. Requests on the way are heard to their end."""
+        if self._asking:
+            return
+        try:
+            self._run.claim.check()
+        except Busy as lost:
+            lost.state = self._state_words()
+            raise
 
     def _heed_life(self, doubt: Doubt, *, wanted: bool) -> None:
         """No request is sent from here on; those on the way are heard to their end first."""

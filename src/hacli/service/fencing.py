@@ -71,14 +71,15 @@ def fence(
         NotFenced: No evidence within the deadline; the state says whether an order is pending.
     """
     ordered = _order_off(run, watch) if attestation is None else _declare(run, watch, attestation)
-    until = run.world.clock.monotonic() + _deadline_s(run, attestation)
+    until = run.world.clock.awake() + _deadline_s(run, attestation)
     while True:
         watch.look(limit_s=PROOF_LOOK_LIMIT_S)
+        run.claim.check()
         beside()
         verdict = watch.judge()
         if isinstance(verdict, FenceEvidence):
             break
-        if run.world.clock.monotonic() >= until:
+        if run.world.clock.awake() >= until:
             raise _unproven(run, watch, verdict, ordered)
         run.world.clock.wait(LOOK_EVERY_S)
     run.record(EvidenceTaken(witness=verdict.witness.value, text=verdict.text))
@@ -112,6 +113,11 @@ def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:
     """Order OFF by the configured ways until one carries it out; returns what each answered."""
     said: list[str] = []
     for way in run.policy.fence_order:
+        try:
+            run.claim.require()
+        except SourceError as error:
+            said.append(f"whether the host is still this run's could not be read: {error.why}")
+            break
         done, text = (
             _order_by_pacemaker(run, watch) if way == "pacemaker" else _order_by_bmc(run, watch)
         )

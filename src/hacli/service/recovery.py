@@ -38,6 +38,8 @@ from hacli.errors import (
 )
 from hacli.ports import History, Journal, World
 from hacli.service import fencing, powering
+from hacli.service.claim import GATE as CLAIM_GATE
+from hacli.service.claim import HostClaim, claim_gate, refusal
 from hacli.service.compute_service import EarlyDisable, force_down
 from hacli.service.deathwatch import DeathWatch
 from hacli.service.evacuation import Evacuated, Evacuation, ServerEnd
@@ -81,6 +83,7 @@ class Context:
     version: str
     arguments: tuple[str, ...]
     message: str | None = None
+    take_over: bool = False  # a person's word that the run that has the host is gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,13 +169,15 @@ def prepare(
     )
     plan = Plan(runs=(), skips=())
     gates = gates_to_fence(facts, options.allowed)
+    take_over = options.context.take_over
+    gates += claim_gate(world, host, sources.cluster, history, take_over=take_over)
     if options.verb is not Verb.FENCE:
         assert host.service is not None
         events = history.read_events(host=host.service.host) if history is not None else ()
         past = fold_past(events, now=world.clock.now())
         homes = _homes(services, host.service.host, options.wishes)
         records = read_records(world, host, past, policy, homes=homes)
-        now = world.clock.monotonic()
+        now = world.clock.awake()
         plan = plan_evacuation(records, options.wishes, past, now=now, policy=policy)
         gates += gates_to_evacuate(facts, plan, options.allowed)
     return Prepared(
@@ -276,6 +281,8 @@ def require_gates(prepared: Prepared, options: Options) -> None:
         Refused: any other objection.
     """
     for gate in objections(prepared.gates):
+        if gate.name == CLAIM_GATE:
+            raise refusal(prepared.host.name, gate)
         if options.verb is Verb.EVACUATE and gate.name == "host is down":
             continue  # its own question is whether the host is off, asked by the proof
         name = prepared.host.name
@@ -345,21 +352,33 @@ def carry_out(
     options: Options,
     journal: Journal,
 ) -> Recovered:
-    """Do the steps. The caller holds the host's lock and has the operator's confirmation.
+    """Do the steps, with the host's claim. The caller holds the lock of this machine and has the
+    operator's confirmation.
 
     Raises:
+        Busy: Another run has the host, or has taken it over meanwhile.
         Refused, NotFenced, Failed, Unavailable, Interrupted: with the state things are in.
     """
-    began = world.clock.monotonic()
+    assert prepared.host.service is not None
     run = Run(
         world=world,
         host=prepared.host,
         policy=policy,
         journal=journal,
+        claim=HostClaim(world, journal, prepared.host.service.host, options.context),
         sources_view=prepared.sources.cluster,
         services=prepared.services,
     )
     _record_start(run, prepared, options)
+    if prepared.already is not None and not options.power_on:
+        return _carry_out(run, prepared, options)  # nothing is changed, so nothing is claimed
+    with run.claim.held():
+        return _carry_out(run, prepared, options)
+
+
+def _carry_out(run: Run, prepared: Prepared, options: Options) -> Recovered:
+    world = run.world
+    began = world.clock.monotonic()
     require_gates(prepared, options)
     if prepared.already is not None:
         empty = Evacuated(ends=(), skips=())
@@ -370,7 +389,7 @@ def carry_out(
     if prepared.starts is not None:
         started = _start_there(run, prepared, prepared.starts)
         return replace(_result(run, options, None, started, began), in_place=True)
-    watch = DeathWatch(world, prepared.host, prepared.sources.cluster)
+    watch = DeathWatch(world, prepared.host, prepared.sources.cluster, run.claim)
     evidence: FenceEvidence | None = None
     if options.verb is Verb.RECOVER and _has_only_arrivals(prepared):
         run.skip("fence", "every VM has left the host already; they are only read back")
@@ -422,6 +441,7 @@ def _prove_death(
     run: Run, watch: DeathWatch, prepared: Prepared, options: Options
 ) -> FenceEvidence:
     watch.look(limit_s=run.policy.first_read_limit_s)
+    run.claim.require()
     _require_still_lost(run, watch, options)
     early = EarlyDisable(run, watch) if options.verb is not Verb.FENCE else None
     use = _attestation(run, options) if prepared.power is None else None
@@ -556,12 +576,12 @@ def _patiently(run: Run, read: Callable[[], T], *, fenced: bool = True) -> T:
     Raises:
         Unavailable, SourceError: With the state that this run has brought about.
     """
-    until = run.world.clock.monotonic() + run.policy.silence_limit_s
+    until = run.world.clock.awake() + run.policy.silence_limit_s
     while True:
         try:
             return read()
         except (Unavailable, SourceError) as error:
-            if run.world.clock.monotonic() >= until:
+            if run.world.clock.awake() >= until:
                 error.state = "No VM was asked for by this step."
                 if fenced:
                     error.state = f"{run.host.name} is switched off. {error.state}"
@@ -573,7 +593,7 @@ def _fresh_plan(run: Run, options: Options) -> tuple[Plan, tuple[ServerGroup, ..
     past = _read_past(run)
     homes = _homes(run.services, run.nova_host, options.wishes)
     records = read_records(run.world, run.host, past, run.policy, homes=homes)
-    now = run.world.clock.monotonic()
+    now = run.world.clock.awake()
     plan = plan_evacuation(records, options.wishes, past, now=now, policy=run.policy)
     run.record(
         PlanMade(
@@ -617,6 +637,7 @@ def _left_text(evacuated: Evacuated, left: int, name: str) -> str:
 def _power_on(run: Run) -> bool:
     """Switch the host on again, once no evacuation from it is open."""
     try:
+        run.claim.require()
         powering.power_on(run.world, run.host)
     except HacliError as error:
         run.warn("POWER_ON", f"{error.what} {error.why}".rstrip())

@@ -12,6 +12,7 @@ from hacli.domain.policy import Policy
 from hacli.domain.servers import ServiceList
 from hacli.errors import HacliError, SourceError
 from hacli.ports import Journal, World
+from hacli.service.claim import HostClaim
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Run:
     host: ComputeHost
     policy: Policy
     journal: Journal
+    claim: HostClaim
     sources_view: ClusterView | None
     services: ServiceList
 
@@ -50,9 +52,9 @@ class Run:
         return self.host.service.host
 
     def is_fresh(self, evidence: FenceEvidence) -> bool:
-        """Whether a request may still be sent on this evidence (law L3)."""
-        age_s = evidence.age_s(self.world.clock.monotonic())
-        return age_s <= self.policy.evidence_max_age_s
+        """Whether a request may still be sent on this evidence (law L3), by this run (law L9)."""
+        now = self.world.clock.monotonic()
+        return self.claim.is_known(now) and evidence.age_s(now) <= self.policy.evidence_max_age_s
 
     def record(self, event: Event) -> None:
         """Write one event to the journal; listeners see it after it is on disk."""
@@ -99,7 +101,7 @@ def wait_until(
 ) -> bool:
     """Check until it is true (True) or the time ``until`` has come (False)."""
     while not check():
-        left = until - world.clock.monotonic()
+        left = until - world.clock.awake()
         if left <= 0:
             return False
         world.clock.wait(min(every_s, left))

@@ -129,6 +129,7 @@ class StartInPlace:
 
         Raises:
             Failed: The host was lost again or set apart, or could not be looked at for too long.
+            Busy: Another run has taken the claim over.
             Interrupted: Ctrl-C; what Nova has accepted goes on.
         """
         for skip in self._plan.skips:
@@ -233,6 +234,10 @@ class StartInPlace:
         node, service = self._host.node, self._host.service
         assert node is not None
         assert service is not None
+        claim = self._run.claim
+        claim.hear(view.claims.get(service.host), counts=view.acts, at=self._check_began)
+        if not self._asking:
+            claim.check()
         host = replace(self._host, node=view.node(node.name), service=services.of(service.host))
         wrong = objections(gates_to_start(host, view))
         if wrong:
@@ -286,7 +291,8 @@ class StartInPlace:
 
     def _is_fresh(self, run: StartRun) -> bool:
         oldest = min(run.looked_at, run.seen_at, self._back_at)
-        return self._now - oldest <= self._run.policy.evidence_max_age_s
+        recent = self._now - oldest <= self._run.policy.evidence_max_age_s
+        return recent and self._run.claim.is_known(self._now)
 
     def _ask(self, key: str, run: StartRun, way: Way) -> None:
         """Intent on disk, then the request; its outcome is recorded when it comes back."""

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Protocol
 
+from hacli.adapters.pacemaker import claims
 from hacli.adapters.pacemaker.cib import Cib, parse_membership, parse_node_state
 from hacli.adapters.pacemaker.crm_mon import CrmMon
 from hacli.adapters.pacemaker.view import join_view
 from hacli.adapters.process import Completed, TimeLimitPassed
-from hacli.domain.cluster import ClusterView, NodeState
+from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.errors import (
     HacliError,
     NotPermitted,
@@ -26,6 +27,7 @@ from hacli.ports import FenceAnswer, FenceResult
 NOT_PERMITTED = 4
 NOT_CONNECTED = 102
 NO_SUCH_OBJECT = 105
+EXISTS = 108
 TIMED_OUT = 124
 FIRST_SIGNAL = 128
 """From here on the code tells of the client's end or of ssh's, not of the fencing."""
@@ -46,6 +48,11 @@ class Commands(Protocol):
 
     def run_once(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
         """Run an order, through one prefix only."""
+        ...
+
+    @property
+    def here(self) -> bool:
+        """Whether the last command that worked ran on this machine, without a prefix."""
         ...
 
 
@@ -79,12 +86,15 @@ class Pacemaker:
         )
         return join_view(CrmMon(crm_mon), Cib(cib), read_at=read_at)
 
-    def read_node_state(self, node: str) -> NodeState:
+    def read_node_state(self, node: str, *, claim: str | None = None) -> NodeState:
         """One node's ``node_state`` and the quorum, side by side. Raises as ``read_view``.
 
-        A node that the cluster has never seen has none: that is Unreadable, not "gone".
+        A node that the cluster has never seen has none: that is Unreadable, not "gone". A claim
+        comes with the ``node_state``: its absence is believed, because that was not absent.
         """
         xpath = f"//node_state[@uname='{_safe(node)}']"
+        if claim is not None:
+            xpath += f" | {claims.xpath(_safe(claim))}"
         cib, state = self._ask_together(
             ("cibadmin", "--query", "--no-children"), ("cibadmin", "--query", "--xpath", xpath)
         )
@@ -96,7 +106,75 @@ class Pacemaker:
             in_cluster=in_cluster,
             with_quorum=membership.with_quorum,
             dc=membership.dc,
+            claim=None if claim is None else claims.find(state, host=claim),
         )
+
+    def read_own_node(self) -> str | None:
+        """``crm_node --name``, where the tools run on this machine. Raises as ``read_view``."""
+        if not self._commands.here:
+            return None
+        return self._ask("crm_node", "--name").strip() or None
+
+    def read_claim(self, host: str) -> ClaimState:
+        """The head of the CIB and the claim of a host, from one answer. Raises as ``read_view``."""
+        xpath = f"/cib | {claims.xpath(_safe(host))}"
+        answer = self._ask("cibadmin", "--query", "--no-children", "--xpath", xpath)
+        membership = parse_membership(answer)
+        return ClaimState(
+            text=claims.find(answer, host=host),
+            with_quorum=membership.with_quorum,
+            dc=membership.dc,
+        )
+
+    def create_claim(self, host: str, text: str) -> bool:
+        """``cibadmin --create``: True for exactly one of several at once (tried).
+
+        In one order through one prefix: a second one would meet our own claim. Raises as
+        ``read_view``; after a time-out the claim may have been made.
+        """
+        section = ("--scope", "crm_config", "--xml-text", claims.xml(_safe(host), text))
+        return self._order_claim("--create", *section, refusal=EXISTS)
+
+    def replace_claim(self, host: str, old: str, new: str) -> bool:
+        """``cibadmin --replace --xpath``: a compare-and-swap (tried). Raises as ``create_claim``.
+
+        Read back, like everything that this tool changes.
+        """
+        at = ("--xpath", claims.xpath(_safe(host), text=old))
+        if not self._order_claim(
+            "--replace", *at, "--xml-text", claims.pair(host, new), refusal=NO_SUCH_OBJECT
+        ):
+            return False
+        return self.read_claim(host).text == new
+
+    def delete_claim(self, host: str, text: str, *, timeout_s: float) -> str | None:
+        """``cibadmin --delete --xpath`` of exactly this claim, read back. Raises as ``read_view``.
+
+        The tool answers 0 also when nothing matched (tried), so what is there then is asked.
+
+        Raises:
+            Unreadable: Also when it is still there.
+        """
+        xpath = claims.xpath_of_set(_safe(host), text=text)
+        self._order("cibadmin", "--delete", "--xpath", xpath, timeout_s=timeout_s)
+        read = ("cibadmin", "--query", "--xpath", claims.xpath(host))
+        answer = self._commands.run(read, timeout_s=timeout_s)
+        if answer.exit_code == NO_SUCH_OBJECT:
+            return None
+        if answer.exit_code:
+            raise _refusal(answer)
+        found = claims.find(answer.stdout, host=host)
+        if found == text:
+            raise Unreadable(source="cibadmin", why="the claim was deleted, and the CIB has it")
+        return found
+
+    def _order_claim(self, *words: str, refusal: int) -> bool:
+        completed = self._commands.run_once(("cibadmin", *words), timeout_s=self._timeout_s)
+        if completed.exit_code == refusal:
+            return False
+        if completed.exit_code:
+            raise _refusal(completed)
+        return True
 
     def fence_off(self, node: str, *, timeout_s: float) -> FenceResult:
         """Order OFF and wait for its end, at most ``timeout_s``. Never ordered twice.

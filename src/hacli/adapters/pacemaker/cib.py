@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from xml.etree.ElementTree import Element
 
+from hacli.adapters.pacemaker.claims import claims_in
 from hacli.adapters.pacemaker.placement import Clone, in_start_order, may_run
 from hacli.adapters.pacemaker.strict import Source
 from hacli.domain.cluster import FenceDevice, FenceLevel
@@ -122,6 +123,16 @@ class Cib:
         """When the node was last fenced (epoch seconds); 0 after its return, None: never."""
         state = self._node_states.get(node)
         return None if state is None else fenced_at(state)
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """hacli's claims by host."""
+        return claims_in(self._configuration)
+
+    def left(self, node: str) -> bool:
+        """Whether a member is expected to be down: it left in order, or was fenced."""
+        state = self._node_states.get(node)
+        return state is not None and state.get("expected") == "down"
 
     def in_cluster(self, node: str) -> bool:
         """Whether the node is connected (``in_ccm``); without a node_state nothing denies it."""
@@ -287,6 +298,8 @@ def parse_host_map(text: str) -> dict[str, str]:
 def parse_membership(text: str) -> Membership:
     """``cibadmin --query --no-children``. Absent (no DC has written it yet): no quorum, no DC."""
     root = _CIB.parse(text)
+    if root.tag == "xpath-query":
+        root = _CIB.child(root, "cib")
     if root.tag != "cib":
         raise _CIB.unreadable(f"a <{root.tag}> in place of a CIB")
     return Membership(

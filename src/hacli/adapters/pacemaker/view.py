@@ -2,7 +2,14 @@
 
 from hacli.adapters.pacemaker.cib import ChainClone, Cib
 from hacli.adapters.pacemaker.crm_mon import CrmMon, NodeFlags
-from hacli.domain.cluster import ChainService, ClusterNode, ClusterView, Connection, Role
+from hacli.domain.cluster import (
+    ChainService,
+    ClusterMember,
+    ClusterNode,
+    ClusterView,
+    Connection,
+    Role,
+)
 from hacli.errors import Unreadable
 
 _NO_CONNECTION = Connection(
@@ -40,6 +47,21 @@ def join_view(crm_mon: CrmMon, cib: Cib, *, read_at: float) -> ClusterView:
         devices=cib.devices,
         levels=cib.levels([node.name for node in computes]),
         read_at=read_at,
+        controllers=tuple(_member(node, crm_mon, cib) for node in members),
+        claims=cib.claims,
+    )
+
+
+def _member(flags: NodeFlags, crm_mon: CrmMon, cib: Cib) -> ClusterMember:
+    return ClusterMember(
+        name=flags.name,
+        online=flags.online,
+        unclean=flags.unclean,
+        pending=flags.pending,
+        in_cluster=cib.in_cluster(flags.name),
+        left=cib.left(flags.name),
+        node_fenced=cib.node_fenced(flags.name),
+        fence_events=crm_mon.fence_events(flags.name),
     )
 
 
