@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hacli.lab.invariants import MachineHistory, Story, check
 from hacli.lab.region import Region
 from hacli.lab.request_log import RequestLog
-from tests.fakes.calls import Call, CallLog
+from tests.fakes.calls import Call, CallLog, is_write
 
 EVIDENCE_MAX_AGE_S = 10.0
 WIRE_S = 0.1
@@ -16,6 +16,8 @@ HEARD_S = 0.5
 """An answer that came just before a request left may not have been taken in yet."""
 ASKED_S = 15.0
 """Between the question of a gate and the first order: the slowest BMC, and a list or two."""
+UNAWARE_S = 10.0
+"""So old may a run's last look at its claim be when it changes something."""
 OFF_ORDERS = ("fence_off", "power_off")
 
 
@@ -26,6 +28,7 @@ class Errand:
     names: frozenset[str]
     allowed: frozenset[str] = frozenset()
     clustered: bool = True
+    takes_over: bool = False  # a person's word that whoever has the host is gone
 
 
 def violations(
@@ -59,7 +62,8 @@ def violations(
         *(f"{found.law}: {found.text}" for found in check(story)),
         *(breach for call in writes for breach in _breaches(call, told, history)),
         *_deaf_to_life(calls.calls),
-        *_two_at_once(writes),
+        *_two_at_once(calls.calls, told),
+        *_started_at_rest(writes, history),
         *_in_a_storm(writes, told),
     )
 
@@ -138,18 +142,31 @@ def _deaf_to_life(calls: Iterable[Call]) -> Iterator[str]:
             yield f"L3: {words_of(call)} though it had read ON {call.at - alive[run]:.1f} s before"
 
 
-def _two_at_once(writes: Iterable[Call]) -> Iterator[str]:
-    """Law L9: a run that another one has followed on the same host does nothing any more."""
+def _two_at_once(calls: Iterable[Call], told: Told) -> Iterator[str]:
+    """Law L9: a run that another one has followed on the same host does nothing any more.
+
+    Only a person's word takes a host from a run that lives. That run reads it in the CIB: what it
+    still sends, it sends on a look at its claim from before, and ends. Who is proven dead by hacli
+    sends nothing.
+    """
     newest: dict[str, str] = {}
-    over: dict[str, set[str]] = defaultdict(set)
-    for call in writes:
-        if call.host is None:
+    over: dict[str, dict[str, str]] = defaultdict(dict)  # by host: who is, and whom followed it
+    swapped: dict[str, float] = {}  # when a run put its claim in the place of another's
+    for call in calls:
+        if call.what == "replace_claim":
+            swapped[call.who] = call.at
+        if call.host is None or not is_write(call):
+            continue
+        follower = over[call.host].get(call.who)
+        if follower is not None:
+            by_word = told.errand(follower).takes_over and follower in swapped
+            until = swapped[follower] + UNAWARE_S + WIRE_S if by_word else call.at
+            if not by_word or call.at > until:
+                yield f"L9: {words_of(call)}, on which {follower} was at work"
             continue
         before = newest.get(call.host)
-        if call.who in over[call.host]:
-            yield f"L9: {words_of(call)}, on which {before} was at work"
-        elif before not in (None, call.who):
-            over[call.host].add(str(before))
+        if before not in (None, call.who):
+            over[call.host][str(before)] = call.who
         newest[call.host] = call.who
 
 
@@ -165,3 +182,18 @@ def _in_a_storm(writes: Iterable[Call], told: Told) -> Iterator[str]:
         storm_s = call.scene.storm_s if call.scene is not None else 0.0
         if storm_s > ASKED_S and errand.clustered and "--allow-storm" not in errand.allowed:
             yield f"L10: {words_of(call)} after {storm_s:.0f} s of a storm"
+
+
+def _started_at_rest(calls: Iterable[Call], history: MachineHistory) -> Iterator[str]:
+    """Law L1: only what died with its host is started in place; the rest was stopped by somebody.
+
+    How its guest ended is asked of the ledger: together with its machine, or alone, by an order.
+    """
+    for call in calls:
+        if call.server is None or not {"reboot", "os-start"} & (call.body or {}).keys():
+            continue
+        end = history.last_end(call.server, call.at)
+        if end is not None and not history.fell(end.machine, end.at):
+            yield f"L1: {words_of(call)} of {call.server}, which was stopped and no host's end"
+        if end is not None and end.machine != call.host:
+            yield f"L7: {words_of(call)} of {call.server}, whose last home is {end.machine}"

@@ -1,10 +1,11 @@
 """What hacli says of itself, held against what is so at that moment."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hacli.domain.events import Errored, PlanMade, ServerChanged, StoredEvent
-from hacli.lab.cloud_records import VmState
+from hacli.lab.cloud_records import Server, VmState
+from hacli.lab.invariants import MachineHistory
 from hacli.lab.machines import LedgerEntry
 from hacli.lab.region import Region
 from hacli.service.recovery import Recovered, Verb
@@ -20,7 +21,8 @@ class Reports:
     region: Region
     machines: Mapping[str, str] = field(default_factory=dict)  # by their names in Nova
     wrong: list[str] = field(default_factory=list)
-    verified: int = 0
+    verified: int = 0  # elsewhere
+    started: int = 0  # in place
     _was: dict[str, str] = field(default_factory=dict)  # by server, as the first plan knows it
     _read: int = 0  # entries of the ledger
     _last: dict[str, LedgerEntry] = field(default_factory=dict)  # by server
@@ -38,15 +40,24 @@ class Reports:
             self.wrong += [
                 f"L5: {where}: {text}" for text in self._not_so(event, self._machine(stored.host))
             ]
+        elif isinstance(event, ServerChanged) and event.status == "started":
+            self.started += 1
+            home = self._machine(stored.host)
+            self.wrong += [f"L5: {where}: {text}" for text in self._not_there(event, home)]
         elif isinstance(event, Errored) and not (event.what and event.code):
             self.wrong.append(f"L11: {where} ends without a sentence")
 
     def ended(self, result: Recovered) -> None:
-        """The end of a run that was carried out; complete means that nothing is left behind."""
+        """The end of a run that was carried out; complete means that nothing is left behind.
+
+        After an outage: on the host. After a start in place: of those that the outage took down.
+        """
         if result.verb is Verb.FENCE or not result.complete:
             return
-        left = self.region.cloud.tables.servers_on(self._machine(result.host))
+        left: Sequence[Server] = self.region.cloud.tables.servers_on(self._machine(result.host))
         named = {end.server.id for end in result.evacuated.ends}
+        if result.in_place:
+            left = self._left_down(result, left)
         late = [server.name for server in left if server.id not in named]
         if late:
             text = f"{result.run} calls {result.host} recovered, and {len(late)} are left on it"
@@ -70,6 +81,47 @@ class Reports:
         elif self._was.get(event.id) == "stopped" and running:
             yield f"{name} was stopped, is called verified and runs"
 
+    def _not_there(self, event: ServerChanged, host: str) -> Iterator[str]:
+        """Why it is not true that this server has its end on its own host, which is back."""
+        running = self.region.machines.running_on(event.id)
+        row = self.region.cloud.tables.servers.get(event.id)
+        name = event.server_name
+        if row is None or running == (host,):
+            return  # deleted, or where it should be
+        if running:
+            yield f"{name} is called started on {host} and runs on {' and '.join(running)}"
+            return
+        history = MachineHistory(self.region.machines.ledger)
+        if self._waits(row, history) and history.booted_since(host, _end_of(row, history)):
+            yield f"{name} is called started on {host} and does not run"
+
+    def _left_down(self, result: Recovered, servers: Iterable[Server]) -> list[Server]:
+        """Servers that their host took down before the run began, and that nobody started."""
+        history = MachineHistory(self.region.machines.ledger)
+        began = self.region.timeline.now - result.took_s
+        return [
+            server
+            for server in servers
+            if self._waits(server, history) and _end_of(server, history) < began
+        ]
+
+    def _waits(self, server: Server, history: MachineHistory) -> bool:
+        """Whether a host took it down, and nobody has wished since that it stays so.
+
+        Of whom Nova calls stopped only the outage counts from which the host has come back: those
+        that an earlier one took down look like those that somebody stopped.
+        """
+        end = history.last_end(server.id, self.region.timeline.now)
+        if end is None or not history.fell(end.machine, end.at):
+            return False
+        asked = [action for action in server.actions if action.user and action.start > end.at]
+        if asked and asked[-1].name == "stop":
+            return False
+        boots = history.booted_since(end.machine, end.at)
+        return server.vm_state is VmState.ACTIVE or (
+            server.vm_state is VmState.STOPPED and boots <= 1
+        )
+
     def _machine(self, nova_name: str) -> str:
         return self.machines.get(nova_name, nova_name)
 
@@ -91,3 +143,10 @@ class Reports:
             entry.what in GONE and entry.machine == arrived.machine and entry.at >= arrived.at
             for entry in reversed(self.region.machines.ledger[-2000:])
         )
+
+
+def _end_of(server: Server, history: MachineHistory) -> float:
+    """When its guest came to rest; it has."""
+    end = history.last_end(server.id, float("inf"))
+    assert end is not None
+    return end.at

@@ -113,16 +113,26 @@ class Operator:
             options=options,
             history=self.store,
         )
-        self._told(prepared.host, allowed=options.allowed)
+        takes_over = options.context.take_over
+        self._told(prepared.host, allowed=options.allowed, takes_over=takes_over)
         return prepared
 
-    def _told(self, host: ComputeHost, *, allowed: frozenset[str] = frozenset()) -> None:
+    def _told(
+        self,
+        host: ComputeHost,
+        *,
+        allowed: frozenset[str] = frozenset(),
+        takes_over: bool = False,
+    ) -> None:
         """The operator has named this host to this process."""
         back = {alias: name for name, alias in self.site.aliases.items()}
         names = frozenset(back.get(name, name) for name in host.names)
         self.site.named |= names
         self.site.errands[self.process.name] = Errand(
-            names=names, allowed=allowed, clustered=self.world.cluster is not None
+            names=names,
+            allowed=allowed,
+            clustered=self.world.cluster is not None,
+            takes_over=takes_over,
         )
 
     def refuse(self, name: str, choices: Options) -> None:
@@ -134,7 +144,7 @@ class Operator:
     ) -> Switched:
         """``enable``, from the first question to the last event."""
         host, sources = find(self.world, self.site.configured, name)
-        self._told(host)
+        self._told(host, takes_over=take_over)
         with self._locked_journal("enable", host) as journal:
             run = start_run(
                 self.world,

@@ -150,11 +150,17 @@ class MachineHistory:
     def __init__(self, ledger: Sequence[LedgerEntry]) -> None:
         self._power: dict[str, list[LedgerEntry]] = defaultdict(list)
         self._guests: dict[str, list[LedgerEntry]] = defaultdict(list)
+        self._falls: dict[str, set[float]] = defaultdict(set)
+        self._boots: dict[str, list[float]] = defaultdict(list)
         for entry in ledger:
             if entry.what in ("power-off", "power-on"):
                 self._power[entry.machine].append(entry)
             elif entry.server is not None:
                 self._guests[entry.server].append(entry)
+            if entry.what in ("power-off", "crashed"):
+                self._falls[entry.machine].add(entry.at)
+            elif entry.what == "booted":
+                self._boots[entry.machine].append(entry.at)
 
     def chassis_on(self, machine: str, at: float) -> bool:
         """Whether the machine had power. All machines begin with it."""
@@ -168,6 +174,20 @@ class MachineHistory:
                 break
             since = entry.at if entry.what == "power-on" else None
         return since
+
+    def fell(self, machine: str, at: float) -> bool:
+        """Whether the machine's system ended in that instant, and every guest with it."""
+        return at in self._falls[machine]
+
+    def booted_since(self, machine: str, at: float) -> int:
+        """How often the machine's system has come up after that."""
+        return sum(boot > at for boot in self._boots[machine])
+
+    def last_end(self, server: str, at: float) -> LedgerEntry | None:
+        """How the server's guest came to rest by then; None while it executes, or has never."""
+        told = (e for e in reversed(self._guests[server]) if e.at <= at)
+        newest = next((e for e in told if e.what in ("guest-started", "guest-ended")), None)
+        return newest if newest is not None and newest.what == "guest-ended" else None
 
     def homes(self, server: str | None, at: float) -> frozenset[str]:
         """Every machine that has held the server's guest by then."""
