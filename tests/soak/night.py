@@ -28,7 +28,13 @@ TRIES = 14
 ENABLE_TRIES = 8
 CARRIED_OUT = "carried out"
 LONGEST_RUN_S = 3600.0
-UNFENCEABLE = ("FENCE_UNREACHABLE", "FENCE_LOGIN", "FENCE_FAILED", "NOT_FENCED")
+UNFENCEABLE = (
+    "FENCE_UNREACHABLE",
+    "FENCE_LOGIN",
+    "FENCE_FAILED",
+    "FENCE_MISSING",  # Pacemaker's fencing is off, and hacli knows no BMC
+    "NOT_FENCED",
+)
 BY_STEPS, BY_HAND, ONCE_MORE = 0.1, 0.5, 0.3
 """How often somebody takes `fence` and `evacuate` for `recover`, cuts the power by hand, or types
 the same command once more when the host is already coming back."""
@@ -202,7 +208,9 @@ class Night:
                 self._wrong(f"L11: {verb} of {self._host} took {self._site.now - began:.0f} s")
 
     def _is_done(self, result: Recovered) -> bool:
-        """Nothing is left on the host but what stays there for good."""
+        """Nothing is left on the host but what stays there for good, or the host is back itself."""
+        if result.in_place:
+            return not result.evacuated.failed
         stays = {s.server.id for s in result.evacuated.skips if s.reason in LEFT_FOR_GOOD}
         left = {server.id for server in self._tables.servers_on(self._host)}
         return result.evacuated.unsure is None and left <= stays

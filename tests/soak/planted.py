@@ -18,6 +18,7 @@ from hacli.domain.policy import Policy, Storage
 from hacli.domain.servers import Accepted, ServerList
 from hacli.service import compute_service, deathwatch, fencing, records, recovery
 from hacli.service import evacuation as evacuation_loop
+from hacli.service.claim import HostClaim
 from hacli.service.run import Run
 from tests.fakes.locks import MemoryLocks
 from tests.fakes.nova import FakeNova
@@ -214,12 +215,21 @@ def _takes_it_for_done() -> tuple[Alteration, ...]:
 
 
 def _takes_no_lock() -> tuple[Alteration, ...]:
-    """Two operators at once."""
+    """Two operators at once: neither a lock on the machine nor a claim in the cluster."""
 
     def acquire(locks: MemoryLocks, host: str, *, run: str) -> None:
         return None
 
-    return ((MemoryLocks, "acquire", acquire), (MemoryLocks, "release", lambda *_: None))
+    def no_gate(*args: object, **kwargs: object) -> tuple[gates.Gate, ...]:
+        return ()
+
+    return (
+        (MemoryLocks, "acquire", acquire),
+        (MemoryLocks, "release", lambda *_: None),
+        (HostClaim, "_take", lambda claim: None),
+        (HostClaim, "is_known", lambda claim, now: True),
+        (recovery, "claim_gate", no_gate),
+    )
 
 
 def _acts_without_quorum() -> tuple[Alteration, ...]:
@@ -231,6 +241,11 @@ def _acts_without_quorum() -> tuple[Alteration, ...]:
     def missing(readings: Readings) -> Iterator[str]:
         return iter(())
 
+    true_hear = HostClaim.hear
+
+    def hear(claim: HostClaim, text: str | None, *, counts: bool, at: float) -> None:
+        true_hear(claim, text, counts=True, at=at)
+
     def never_pending(readings: Readings, power: object) -> bool:
         return True
 
@@ -238,6 +253,8 @@ def _acts_without_quorum() -> tuple[Alteration, ...]:
         (gates, "_quorum", quorum),
         (evidence, "_missing_for_all", missing),
         (evidence, "_no_fence_pending_at", never_pending),
+        (HostClaim, "hear", hear),
+        (HostClaim, "require", HostClaim.check),
     )
 
 
