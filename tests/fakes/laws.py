@@ -193,7 +193,9 @@ def _started_at_rest(calls: Iterable[Call], history: MachineHistory) -> Iterator
         if call.server is None or not {"reboot", "os-start"} & (call.body or {}).keys():
             continue
         end = history.last_end(call.server, call.at)
-        if end is not None and not history.fell(end.machine, end.at):
-            yield f"L1: {words_of(call)} of {call.server}, which was stopped and no host's end"
         if end is not None and end.machine != call.host:
             yield f"L7: {words_of(call)} of {call.server}, whose last home is {end.machine}"
+        elif end is not None and not history.fell(end.machine, end.at):
+            yield f"L1: {words_of(call)} of {call.server}, which was stopped by no host's end"
+        elif end is None and not history.running_on(call.server, call.at):
+            yield f"L1: {words_of(call)} of {call.server}, which has never run"
