@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+from hacli.lab.cib import RebootAction
 from hacli.lab.cloud_records import VmState
 from hacli.lab.cluster_facts import ClusterSettings
 from hacli.lab.region import RegionSettings
@@ -35,6 +36,7 @@ class Plan:
     storm_every: int = 60  # one outage in so many: most of the hosts lose their network together
     firsts: tuple[str, ...] = ()  # hosts fail in these ways only
     kinds: tuple[str, ...] = ()  # only these troubles beside the first
+    reboots: bool = False  # Pacemaker fences by reboot: hosts are back before their operators
     windows: tuple[int, ...] = (2, 4, 32)  # of requests; a narrow one makes a long recovery
 
 
@@ -49,9 +51,9 @@ class Day:
     def __post_init__(self) -> None:
         self.dice = Random(self.plan.seed)
         names = tuple(f"compute-{number}" for number in range(1, self.plan.hosts + 1))
-        self.site = new_site(
-            *names, settings=RegionSettings(cluster=ClusterSettings(controllers=3))
-        )
+        action = RebootAction.REBOOT if self.plan.reboots else RebootAction.OFF
+        cluster = ClusterSettings(controllers=3, reboot_action=action)
+        self.site = new_site(*names, settings=RegionSettings(cluster=cluster))
         self._busy: set[str] = set()
         journals = {
             "controller-1": self.site.store,

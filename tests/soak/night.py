@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
 from hacli.domain.evacuation import Reason
+from hacli.domain.past import fold_past
 from hacli.domain.policy import Policy
 from hacli.errors import HacliError, Interrupted
 from hacli.lab.bmcs import BmcFault
@@ -26,7 +28,7 @@ AGAIN_S = 20.0
 TRIES = 14
 """So often the command is run again before somebody says that it never ends."""
 ENABLE_TRIES = 8
-CARRIED_OUT = "carried out"
+CARRIED_OUT, KILLED = "carried out", "killed"
 LONGEST_RUN_S = 3600.0
 UNFENCEABLE = (
     "FENCE_UNREACHABLE",
@@ -193,7 +195,7 @@ class Night:
         try:
             return CARRIED_OUT, command()
         except Killed:
-            return "killed", None
+            return KILLED, None
         except Interrupted:
             return "interrupted", None
         except HacliError as error:
@@ -235,9 +237,19 @@ class Night:
             self._cure_by_hand(stuck=attempt >= 3)
         if attempt >= 2:
             self._mend()
-        if self._dice.random() < 0.3:
+        if self._dice.random() < 0.3 and (end == KILLED or not self._has_open_questions()):
             self._take_over()
         self._site.pass_time(self._dice.uniform(1.0, AGAIN_S))
+
+    def _has_open_questions(self) -> bool:
+        """A run that has ended leaves no claim: what became of its requests only its journal asks.
+
+        Then docs/safety.md tells to run it again there. A killed one has left its claim.
+        """
+        events = self._desk.journals[self._at].read_events(host=self._host)
+        now = datetime.fromtimestamp(self._site.now, UTC)
+        past = fold_past(events, now=now).values()
+        return any(one.known_ids is not None and not one.accepted for one in past)
 
     def _pull_the_plug(self) -> None:
         self._site.region.apply(PowerOff(host=self._host))

@@ -1,5 +1,7 @@
 """A short day of faults breaks no law; `make soak` has the long one."""
 
+from dataclasses import replace
+
 import pytest
 
 from hacli.service import evacuation as evacuation_loop
@@ -22,6 +24,18 @@ def test_a_short_day_of_faults_breaks_no_law() -> None:
     assert day.recoveries == len(day.outages) >= 5
     assert day.disturbed > 0
     assert day.site.reports.verified > 0
+
+
+@pytest.mark.timeout(300)
+def test_a_short_day_of_hosts_that_come_back_by_themselves_breaks_no_law() -> None:
+    """Their servers are started in place, unless the host was lost for longer."""
+    day = Day(replace(SHORT, reboots=True))
+
+    day.run()
+
+    assert day.violations() == []
+    assert day.recoveries == len(day.outages) >= 5
+    assert day.site.reports.started > 0
 
 
 @pytest.mark.timeout(300)
