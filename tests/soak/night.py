@@ -28,6 +28,8 @@ AGAIN_S = 20.0
 TRIES = 14
 """So often the command is run again before somebody says that it never ends."""
 ENABLE_TRIES = 8
+SETTLED_S = 600.0
+"""After so long a request that has left no trace is asked for once more."""
 CARRIED_OUT, KILLED = "carried out", "killed"
 LONGEST_RUN_S = 3600.0
 UNFENCEABLE = (
@@ -175,6 +177,8 @@ class Night:
         def strike() -> None:
             if self._outage.runs != run or len(self._outage.ends) == run:
                 return  # that run is over
+            if trouble == "host is back" and self._attested:
+                return  # whoever has the cords in the hand does not plug them in
             self._outage.struck.append(trouble)
             mend = SECOND[trouble](self._scope(operator))
             self._mends.append(mend)
@@ -233,6 +237,10 @@ class Night:
         elif end in UNFENCEABLE and self._dice.random() < BY_HAND:
             self._pull_the_plug()
             self._attested = "both cords are in my hand"
+        elif end == "HOST_RETURNED":
+            self._run("enable", partial(self._operator().enable, self._host))
+        if attempt >= 3 and self._has_open_questions():
+            self._site.pass_time(SETTLED_S)
         if attempt >= 1 and end == CARRIED_OUT:
             self._cure_by_hand(stuck=attempt >= 3)
         if attempt >= 2:
