@@ -36,11 +36,10 @@ def play(story: Story, folder: Path) -> str:
             _Player(scene).play(story.when)
     finally:
         scene.site.stage.close()
-    names = {truth.id: truth.name for truth in scene.site.region.truth()}
     end = [line.replace("{", "(").replace("}", ")") for line in ending(scene.site)]
     for line in ("", "In the end", *end):
         scene.tell(line, who="  " if line in end else "")
-    return "\n".join([*chronicle(scene.lines, names), *_laws(scene)])
+    return "\n".join([*chronicle(scene.lines, scene.names), *_laws(scene)])
 
 
 def _scene(story: Story, folder: Path) -> Scene:
@@ -71,7 +70,7 @@ def _laws(scene: Scene) -> tuple[str, ...]:
     )
     for text in scene.accepted:
         if not any(text in breach for breach in found):
-            shown = "\n".join(chronicle(scene.lines, {}))
+            shown = "\n".join(chronicle(scene.lines, scene.names))
             raise NotAsTold(f"no breach says {text!r}\n{shown}")
     left = [text for text in found if not any(part in text for part in scene.accepted)]
     return tuple(f"LAW BROKEN {text}" for text in left)

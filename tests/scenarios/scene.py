@@ -1,6 +1,5 @@
 """Where a story is played: the site, what is wrong with the ways to it, and its chronicle."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hacli.config import Settings
@@ -78,17 +77,18 @@ class Scene:
         if for_s is not None:
             self.site.after(for_s, lambda: self.wires.remove(fault))
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Every server's name by its id."""
+        return {s.id: s.name for s in self.site.region.cloud.tables.servers.values()}
+
     def server(self, name: str) -> str:
         """The id of a server."""
-        return next(t.id for t in self.site.region.truth() if t.name == name)
+        return next(key for key, known in self.names.items() if known == name)
 
     def tell(self, text: str, *names: str, who: str = "") -> None:
         """One more line of the chronicle."""
         self.lines.append(Line(who=who, text=text, names=names))
-
-    def service_names(self, hosts: Iterable[str]) -> tuple[str, ...]:
-        """The hosts as Nova calls them."""
-        return tuple(self.site.aliases.get(host, host) for host in hosts)
 
 
 def build(blueprint: Blueprint) -> Scene:

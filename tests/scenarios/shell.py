@@ -137,10 +137,9 @@ class Shell:
         )
 
     def _told(self, stored: StoredEvent) -> None:
-        names = {truth.id: truth.name for truth in self.scene.site.region.truth()}
-        line = told(stored.event, names)
         if self.scene.brief and is_of_one_server(stored.event):
             return
+        line = told(stored.event, self.scene.names)
         if line is not None:
             self.scene.tell(line[0], *line[1], who=self.margin)
 

@@ -25,9 +25,12 @@ _MEASURED = (
     (re.compile(r"\b\d+\.\d+ ?s\b"), "… s"),
     (re.compile(r"\b\d+m\d\ds\b"), "… min"),
     (re.compile(r"\b\d+h\d\dm\b"), "… h"),
+    (re.compile(r"\bread \d+ times\b"), "read … times"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z|\+00:00)?"), "…"),
 )
 """What was measured is not compared; whole numbers are limits, which are."""
+_TITLE = re.compile(r"(?<=^[A-Z])(.*?\S) {2,}(\[\w+\])$")
+"""The first line of a screen; how far its code stands to the right depends on what was measured."""
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
@@ -153,8 +156,8 @@ def _follows(one: str, other: str) -> bool:
 
 def screen(out: str, err: str) -> Iterator[str]:
     """What the operator reads in the end: the result, and the error's lines from its title on."""
-    yield from out.splitlines()
     lines = err.splitlines()
-    titles = [number for number, line in enumerate(lines) if re.search(r"\S {2,}\[\w+\]$", line)]
-    if titles:
-        yield from lines[titles[-1] :]
+    titles = [number for number, line in enumerate(lines) if _TITLE.search(line)]
+    error = lines[titles[-1] :] if titles else []
+    for line in (*out.splitlines(), *error):
+        yield _TITLE.sub(r"\1  \2", line)
