@@ -97,8 +97,10 @@ def _changed(event: ServerChanged) -> tuple[str, tuple[str, ...]] | None:
             return f"verified, {text.replace(f' on {event.to}', '')}: {{}}", (event.server_name,)
         case "skipped":
             return f"{{}} left alone [{event.code}]: {text}", (event.server_name,)
-        case _:
+        case "failed":
             return f"{{}} FAILED [{event.code}]: {text}", (event.server_name,)
+        case status:
+            return f"{status}{f', {text}' if text else ''}: {{}}", (event.server_name,)
 
 
 def _planned(row: Mapping[str, object]) -> str:
