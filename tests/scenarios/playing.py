@@ -32,7 +32,7 @@ def play(story: Story, folder: Path) -> str:
     """
     scene = _scene(story, folder)
     try:
-        with environment({}):
+        with environment({"SUDO_USER": "op"}):
             _Player(scene).play(story.when)
     finally:
         scene.site.stage.close()

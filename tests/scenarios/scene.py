@@ -6,7 +6,6 @@ from hacli.config import Settings
 from hacli.lab.cluster_facts import ClusterSettings
 from hacli.lab.region import RegionSettings
 from tests.fakes.journal import JournalStore
-from tests.fakes.locks import MachineLocks
 from tests.fakes.nova import WireFault
 from tests.fakes.world import Operator, Site, new_site
 from tests.scenarios.telling import Line
@@ -32,9 +31,8 @@ class Blueprint:
 
 @dataclass
 class Controller:
-    """One machine on which hacli is run: its locks, its journal, its clock."""
+    """One machine on which hacli is run: its journal, its clock."""
 
-    locks: MachineLocks = field(default_factory=MachineLocks)
     store: JournalStore = field(default_factory=JournalStore)
     ahead_s: float = 0.0
 

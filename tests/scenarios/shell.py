@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from hacli.adapters.journal import JournalFile
@@ -14,7 +14,6 @@ from hacli.domain.events import StoredEvent
 from hacli.wiring import Connection
 from tests.cli.console import Stream, standing_in
 from tests.fakes.clock import Killed
-from tests.fakes.locks import MemoryLocks
 from tests.fakes.world import Operator
 from tests.scenarios.scene import HOME, Scene
 from tests.scenarios.telling import is_of_one_server, screen, told
@@ -89,6 +88,7 @@ class Shell:
         self.app = App(open_connection=self._connect)
         operator = scene.site.operator(
             store=home.store,
+            at=self.command.where,
             clustered="--without-cluster" not in self.command.words,
             listeners=(self._told, self._shown),
         )
@@ -96,9 +96,8 @@ class Shell:
         operator.nova.line.faults = scene.wires
         operator.nova.line.sends_date = scene.dated
         operator.clock.ahead_s = home.ahead_s
-        locks = MemoryLocks(home.locks, operator.process)
-        self.operator = replace(operator, world=replace(operator.world, locks=locks))
-        scene.operators.append(self.operator)
+        self.operator = operator
+        scene.operators.append(operator)
         scene.site.name_host(frozenset(self.command.words[1:2]))
 
     @property
@@ -115,7 +114,7 @@ class Shell:
             self.scene.tell("killed", who=self.margin)
             raise
         finally:
-            self.ended = True
+            self.ended = self.operator.process.ended = True
         self.scene.tell(f"exit {code}", who=self.margin)
         for line in screen(self.streams[1].text, self.streams[2].text):
             self.scene.tell(f"| {line}".replace("{", "(").replace("}", ")"), who=self.margin)

@@ -25,12 +25,15 @@ _MEASURED = (
     (re.compile(r"\b\d+\.\d+ ?s\b"), "… s"),
     (re.compile(r"\b\d+m\d\ds\b"), "… min"),
     (re.compile(r"\b\d+h\d\dm\b"), "… h"),
+    (re.compile(r"WAITING: [\w-]+ is Starting"), "WAITING: a service is Starting"),
+    (re.compile(r"\bof op on \S+, pid \d+"), "of op on …, pid …"),
     (re.compile(r"\bread \d+ times\b"), "read … times"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z|\+00:00)?"), "…"),
 )
 """What was measured is not compared; whole numbers are limits, which are."""
 _TITLE = re.compile(r"(?<=^[A-Z])(.*?\S) {2,}(\[\w+\])$")
 """The first line of a screen; how far its code stands to the right depends on what was measured."""
+_WHY = re.compile(r"^Why .*(?:\n {7}.*)*", re.MULTILINE)
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
@@ -161,5 +164,10 @@ def screen(out: str, err: str) -> Iterator[str]:
     lines = err.splitlines()
     titles = [number for number, line in enumerate(lines) if _TITLE.search(line)]
     error = lines[titles[-1] :] if titles else []
-    for line in (*out.splitlines(), *error):
+    for line in _WHY.sub(_unwrapped, "\n".join((*out.splitlines(), *error))).splitlines():
         yield _TITLE.sub(r"\1  \2", line)
+
+
+def _unwrapped(why: re.Match[str]) -> str:
+    """One line, for what it names may be of any length; the name of this machine is."""
+    return re.sub(r"\n +", " ", why[0])
