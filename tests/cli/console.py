@@ -93,7 +93,7 @@ class Console:
             Stream(terminal=colored),
             Stream(terminal=colored),
         )
-        with _standing_in(streams), _environment(environ or {}):
+        with standing_in(streams), environment(environ or {}):
             code = run(words, app)
         return Ended(code=code, out=streams[1].text, err=streams[2].text)
 
@@ -119,7 +119,8 @@ class Console:
 
 
 @contextmanager
-def _standing_in(streams: tuple[Stream, Stream, Stream]) -> Iterator[None]:
+def standing_in(streams: tuple[Stream, Stream, Stream]) -> Iterator[None]:
+    """These are stdin, stdout and stderr of the command."""
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = streams
     try:
@@ -129,7 +130,8 @@ def _standing_in(streams: tuple[Stream, Stream, Stream]) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(words: Mapping[str, str]) -> Iterator[None]:
+def environment(words: Mapping[str, str]) -> Iterator[None]:
+    """The environment of a command on a terminal, with these variables."""
     before = dict(os.environ)
     for name in TERMINAL_WORDS:
         os.environ.pop(name, None)

@@ -346,6 +346,8 @@ BMC = [
                node(105, opinion_counts=False, connected=True))),
     cell("B13-witness-older", DEAD, replace(BMC_PROOF, proven_at=104.5),
          power=(off(101), off(104.5), silence(105))),
+    cell("B13-pacemaker-younger", FENCED, PACEMAKER_PROOF,
+         power=(off(101), off(104.5), silence(105))),
     cell("B13-cluster-older", DEAD, replace(BMC_PROOF, proven_at=103.0),
          node=(node(101), node(103))),
     cell("B13-no-cluster", ALONE, BMC_PROOF, node=(node(101), node(103))),

@@ -5,6 +5,7 @@ takes ten seconds costs nothing, and two that overlap do so in the same order ea
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Semaphore, Thread
@@ -68,10 +69,22 @@ class Process:
             raise Killed(f"{self.name} was killed at moment {self.moments}")
 
 
+Turn = Callable[[], AbstractContextManager[None]]
+"""What is in force while an actor has the turn, and only then."""
+
+
 class Actor:
     """A thread that runs only while it has the turn, until it waits or ends."""
 
-    def __init__(self, stage: "Stage", process: Process, play: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        stage: "Stage",
+        process: Process,
+        play: Callable[[], None],
+        *,
+        turn: Turn = nullcontext,
+    ) -> None:
+        self._turn_of = turn
         self._stage = stage
         self._process = process
         self._play = play
@@ -87,12 +100,13 @@ class Actor:
             return
         self._abandoned = self._abandoned or self._process.dead
         before, self._stage.current = self._stage.current, self
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._process.name, daemon=True)
-            self._thread.start()
-        else:
-            self._turn.release()
-        self._back.acquire()
+        with self._turn_of():
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name=self._process.name, daemon=True)
+                self._thread.start()
+            else:
+                self._turn.release()
+            self._back.acquire()
         self._stage.current = before
 
     def pause(self) -> None:
@@ -137,10 +151,12 @@ class Stage:
         self._actors: list[Actor] = []
         self._waiting: list[_Wake] = []
 
-    def actor(self, process: Process, play: Callable[[], None]) -> Actor:
+    def actor(
+        self, process: Process, play: Callable[[], None], *, turn: Turn = nullcontext
+    ) -> Actor:
         """A new thread that has not begun yet."""
         self._actors = [known for known in self._actors if not known.ended]
-        actor = Actor(self, process, play)
+        actor = Actor(self, process, play, turn=turn)
         self._actors.append(actor)
         return actor
 
@@ -197,11 +213,11 @@ class FakeClock:
         self._process = process
         self._booted = stage.timeline.now - 5000.0  # so that nobody takes one for the other
         self.interrupt_at: float | None = None
-        self.ahead_s = 0.0
+        self.ahead_s = 0.0  # of the clock on the wall of everybody else
         process.on_death.append(stage.noticed)
 
     def now(self) -> datetime:
-        """What this machine takes for the time."""
+        """The region's time, as this machine has it."""
         return datetime.fromtimestamp(self._stage.timeline.now + self.ahead_s, UTC)
 
     def monotonic(self) -> float:

@@ -36,7 +36,10 @@ def _orders(site: Site, since: int = 0) -> list[str]:
 
 def test_evacuate_never_switches_a_connected_host_off(build: NewSite) -> None:
     """Law L7: its configured BMC is another machine's and reads OFF; Pacemaker knows better."""
-    site = build(configured=(HostNames(label="compute-1", bmc=_bmc(2)),))
+    swapped = {"compute-1": 2, "compute-2": 1}
+    site = build(
+        configured=tuple(HostNames(label=name, bmc=_bmc(bmc)) for name, bmc in swapped.items())
+    )
     site.seed("compute-1", 3)
     site.region.apply(PowerOff(host="compute-2"))
     site.pass_time(120)
@@ -46,6 +49,19 @@ def test_evacuate_never_switches_a_connected_host_off(build: NewSite) -> None:
 
     assert refusal.value.code == "HOST_HEALTHY"
     assert site.region.machines["compute-1"].powered
+    assert _orders(site) == []
+
+
+def test_a_bmc_that_is_named_for_two_hosts_switches_neither_off(build: NewSite) -> None:
+    """Law L7: it is one machine's, so it is the wrong box of one of them."""
+    site = build(configured=(HostNames(label="compute-1", bmc=_bmc(2)),))
+    site.lose("compute-1")
+
+    for host in ("compute-1", "compute-2"):
+        with pytest.raises(Refused) as refusal:
+            site.operator().recover(host)
+        assert refusal.value.code == "NAME_AMBIGUOUS"
+
     assert _orders(site) == []
 
 

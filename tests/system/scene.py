@@ -22,6 +22,8 @@ from tests.system.stack.plan import CLOUD_NODE, Plan
 from tests.system.stack.waiting import wait_until
 
 LOOK_EVERY_S = 0.2
+BOOTED_WITHIN_S = 900.0
+"""A hundred at once, on a busy machine."""
 LOST_WITHIN_S = 150.0
 REQUEST_MARK = '" status: '
 """In each line that Nova writes for a request that it has answered."""
@@ -98,7 +100,9 @@ class Scene:
     def boot(self, host: str, *, volumes: int = 0, images: int = 0) -> tuple[str, ...]:
         """Servers that run on a host; their guests are there."""
         service = self.plan.nova_name(host)
-        servers = self.api.boot_servers(service, volumes=volumes, images=images, ports=False)
+        servers = self.api.boot_servers(
+            service, volumes=volumes, images=images, ports=False, within_s=BOOTED_WITHIN_S
+        )
         assert self.running(servers) == dict.fromkeys(servers, (host,))
         return servers
 

@@ -64,8 +64,12 @@ PROBLEMS: dict[str, Problem] = {
         ),
     ),
     "NAME_AMBIGUOUS": Problem(
-        "The name stands for more than one machine in Pacemaker and Nova together.",
-        ('Name both sides: [host."NAME"] pacemaker = "…" and nova = "…" in hacli.toml.',),
+        "The name stands for more than one machine in Pacemaker and Nova together, or its BMC is "
+        "named as another host's, too.",
+        (
+            'Name both sides: [host."NAME"] pacemaker = "…" and nova = "…" in hacli.toml.',
+            "One BMC for two hosts: correct hacli.toml or the stonith device that names it.",
+        ),
     ),
     "NAME_UNJOINED": Problem(
         "Pacemaker and Nova do not both know the host under names that can be joined.",

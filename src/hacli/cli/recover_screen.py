@@ -150,6 +150,8 @@ def _power_words(result: Recovered) -> str:
         return f"{result.host} runs and is in service"
     if result.powered_on:
         return f"{result.host} was switched on again and is disabled"
+    if result.evacuated.alive is not None:
+        return f"{result.host} is disabled and shows signs of life: {result.evacuated.alive}"
     if result.evidence is None:
         return f"{result.host} is disabled; its power was not asked for"
     return f"{result.host} is powered off and disabled"
@@ -162,7 +164,9 @@ def _good_end(result: Recovered) -> Iterator[str]:
         return
     title = DONE[result.verb]
     yield f"{title} {result.host}: {good} of {total} VMs in {duration(result.took_s)}"
-    yield f"{_power_words(result)}; it will get no VMs until you say so."
+    yield from wrapped(
+        "", f"{_power_words(result)}; it will get no VMs until you say so.", indent=0
+    )
     yield f"Next:   repair it, then   hacli enable {result.host}"
     yield f"        for the ticket    hacli history show {result.run}"
 
@@ -233,6 +237,7 @@ def result_document(result: Recovered) -> dict[str, object]:
         "took_s": round(result.took_s, 3),
         "powered_on": result.powered_on,
         "in_place": result.in_place,
+        "alive": result.evacuated.alive,
         "recovered": good,
         "servers_total": total,
         "servers": [

@@ -158,18 +158,24 @@ def judge(readings: Readings) -> FenceEvidence | Doubt:
     """Whether the readings prove that the host is dead, and on whose word.
 
     A sign of life vetoes every witness; then the BMC, Pacemaker and a person's attestation are
-    heard in this order; each of them also needs the heartbeat still and, in a cluster, quorum.
-    Only the witness that gave a sign of life can take it back; silence never does.
+    heard, and the freshest proof counts, of equals the first in this order: a BMC that falls silent
+    leaves its last word to grow old, not the proof. Each of them also needs the heartbeat still
+    and, in a cluster, quorum. Only the witness that gave a sign of life can take it back; silence
+    never does.
     """
     readings = _in_order(readings)
     signs = tuple(_signs_of_life(readings))
     missing = tuple(_missing_for_all(readings))
     if not signs and not missing:
+        proof: FenceEvidence | None = None
         for hear in (_by_bmc, _by_pacemaker, _by_attestation):
-            verdict = hear(readings)
-            if isinstance(verdict, FenceEvidence):
-                return verdict
-            missing += verdict
+            said = hear(readings)
+            if not isinstance(said, FenceEvidence):
+                missing += said
+            elif proof is None or said.proven_at > proof.proven_at:
+                proof = said
+        if proof is not None:
+            return proof
     return Doubt(host=readings.host, signs_of_life=signs, missing=missing)
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hacli.domain.cluster import ClusterNode, ClusterView, Role
@@ -60,7 +60,7 @@ def join_hosts(
     """Join nodes and compute services: configuration, then equality, then unique short names.
 
     What cannot be joined stands alone. Two candidates for one short name join nothing: each of
-    them says so in ``ambiguous``.
+    them says so in ``ambiguous``, and so do hosts for which one and the same BMC is named.
     """
     nodes = {node.name: node for node in view.nodes} if view else {}
     hosts = {service.host: service for service in services.services} if services else {}
@@ -87,7 +87,23 @@ def join_hosts(
         )
         for node, host in pairs
     ]
-    return tuple(sorted(joined, key=lambda host: (natural(host.name), host.name)))
+    in_order = sorted(joined, key=lambda host: (natural(host.name), host.name))
+    return tuple(_with_shared_bmcs(in_order))
+
+
+def _with_shared_bmcs(hosts: Sequence[ComputeHost]) -> Iterator[ComputeHost]:
+    """A BMC is one machine's, so one that is named for two is the wrong box of at least one."""
+    sharers: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for host in hosts:
+        if host.bmc is not None:
+            sharers[host.bmc.address, host.bmc.port].append(host.name)
+    for host in hosts:
+        of = sharers[host.bmc.address, host.bmc.port] if host.bmc is not None else []
+        if len(of) > 1 and host.bmc is not None and host.ambiguous is None:
+            text = f"{host.bmc.label} is named as that of {' and '.join(of)}"
+            yield replace(host, ambiguous=text)
+        else:
+            yield host
 
 
 def natural(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -80,6 +80,7 @@ class Evacuated:
     ends: tuple[ServerEnd, ...]
     skips: tuple[Skip, ...]
     unsure: str | None = None  # why it is not known that no other server is left behind
+    alive: str | None = None  # the host's signs of life since the last request, as told
 
     @property
     def verified(self) -> tuple[ServerEnd, ...]:
@@ -109,7 +110,7 @@ class Evacuation:
         self._world = run.world
         self._watch = watch
         self._evidence: FenceEvidence | None = evidence
-        self._life_told = False
+        self._alive: str | None = None
         self._silent_since: float | None = None
         self._plan = plan
         self._groups = groups
@@ -150,7 +151,7 @@ class Evacuation:
             raise Interrupted(
                 stop.what, signal_number=stop.signal_number, state=self._state_words()
             ) from stop
-        return Evacuated(ends=tuple(self._ends.values()), skips=self._plan.skips)
+        return Evacuated(ends=tuple(self._ends.values()), skips=self._plan.skips, alive=self._alive)
 
     def _work(self) -> None:
         while len(self._ends) < len(self._runs):
@@ -298,10 +299,8 @@ class Evacuation:
         """No request is sent from here on; those on the way are heard to their end first."""
         if wanted and not self._asking:
             raise self._stopped("SIGN_OF_LIFE", "; ".join(doubt.signs_of_life))
-        if not wanted and not self._life_told:
-            self._life_told = True
-            text = f"{self._run.host.name} shows signs of life: {'; '.join(doubt.signs_of_life)}"
-            self._run.warn("SIGN_OF_LIFE", text)
+        if not wanted and self._alive is None:
+            self._alive = tell_of_life(self._run, doubt)
 
     def _count_silence(self, verdict: FenceEvidence | Doubt) -> None:
         if self._silent_since is None:
@@ -473,6 +472,13 @@ class Evacuation:
             code=code,
             host=name,
         )
+
+
+def tell_of_life(run: Run, doubt: Doubt) -> str:
+    """Warn of a host that was off and may not be any more; returns its signs of life."""
+    signs = "; ".join(doubt.signs_of_life)
+    run.warn("SIGN_OF_LIFE", f"{run.host.name} shows signs of life: {signs}")
+    return signs
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,8 @@ def _tell_pacemaker(run: Run) -> None:
 
 def _unproven(run: Run, watch: DeathWatch, doubt: Doubt, ordered: tuple[str, ...]) -> NotFenced:
     power = watch.power
-    if isinstance(power, PowerReading) and power.state is PowerState.ON:
+    reads_on = isinstance(power, PowerReading) and power.state is PowerState.ON
+    if reads_on and len(doubt.signs_of_life) <= 1:  # the BMC's own word; more than that is life
         code = "FENCE_FAILED"
     elif doubt.signs_of_life:
         code = "SIGN_OF_LIFE"

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from hacli.domain.evacuation import End, Past, Plan, ServerRun, Wishes, plan_evacuation
 from hacli.domain.events import GateChecked, JsonValue, PlanMade, RunStarted
-from hacli.domain.evidence import Attestation, FenceEvidence
+from hacli.domain.evidence import Attestation, Doubt, FenceEvidence
 from hacli.domain.gates import (
     Gate,
     GateFacts,
@@ -42,7 +42,7 @@ from hacli.service.claim import GATE as CLAIM_GATE
 from hacli.service.claim import HostClaim, claim_gate, refusal
 from hacli.service.compute_service import EarlyDisable, force_down
 from hacli.service.deathwatch import DeathWatch
-from hacli.service.evacuation import Evacuated, Evacuation, ServerEnd
+from hacli.service.evacuation import Evacuated, Evacuation, ServerEnd, tell_of_life
 from hacli.service.observe import Sources, find_host, join, read_sources
 from hacli.service.records import read_records
 from hacli.service.run import Run
@@ -546,6 +546,7 @@ def _bring_back(
         good, total = len(evacuated.verified), len(evacuated.ends) + len(evacuated.skips)
         report.end(f"{good} of {total} VMs", status="ok" if good == total else "partial")
     with run.step("verify") as report:
+        watch.start_look()  # answered while the lists are read, so that it costs no time
         try:
             left = _patiently(run, lambda: read_records(run.world, run.host, None, run.policy))
         except (Unavailable, SourceError) as error:
@@ -554,6 +555,15 @@ def _bring_back(
             return replace(evacuated, unsure=text)
         evacuated = _with_latecomers(evacuated, left.servers)
         report.end(_left_text(evacuated, len(left.servers), run.host.name))
+    return evacuated if evidence is None else _with_last_look(run, watch, evacuated)
+
+
+def _with_last_look(run: Run, watch: DeathWatch, evacuated: Evacuated) -> Evacuated:
+    """Law L5 for the host: the last screen calls it off only if nobody has said otherwise."""
+    watch.take_in()
+    verdict = watch.judge()
+    if evacuated.alive is None and isinstance(verdict, Doubt) and verdict.signs_of_life:
+        return replace(evacuated, alive=tell_of_life(run, verdict))
     return evacuated
 
 

@@ -45,6 +45,7 @@ def test_the_servers_of_a_node_that_has_rejoined_are_started_in_place(scene: Sce
     servers = scene.boot(host, volumes=2)
     scene.lose(host)
     scene.wait(lambda: scene.facts.is_healthy(host), f"{host} has rejoined")
+    scene.api.wait_for_service(scene.plan.nova_name(host), state="up")
 
     ended = scene.recover(host)
     again = scene.recover(host)

@@ -8,6 +8,7 @@ Nova's own fake driver with three things added; it serves Nova 26 to 34. It is m
   source of "running"; paused and suspended guests are stopped processes (SIGSTOP).
 * ``<state_path>/guests.json`` lists what is *defined* on the host, ``<state_path>/disks/<server>``
   holds the id of a disk. Both outlive nova-compute and the host.
+* Periodic tasks begin ``periodic_fuzzy_delay`` after nova-compute, never sooner.
 * ``$TRUTH/ledger.jsonl`` gets one line per deed; ``$TRUTH/driver.json`` has the orders of
   ``hypervisors.tell``, read at each call.
 """
@@ -26,6 +27,7 @@ from threading import Event, RLock
 from typing import ClassVar, Protocol
 
 from nova import exception  # type: ignore[import-not-found]
+from nova import service as nova_service
 from nova.compute import power_state  # type: ignore[import-not-found]
 from nova.virt import fake, hardware  # type: ignore[import-not-found]
 from oslo_config import cfg  # type: ignore[import-not-found]
@@ -33,6 +35,18 @@ from oslo_config import cfg  # type: ignore[import-not-found]
 TRUTH = Path(os.environ["TRUTH"])
 EVERY = "*"
 DEED_LIMIT_S = 5.0  # for a process to appear, to vanish or to stop
+
+
+class _Latest:
+    """Nova begins its periodic tasks, the first power sync among them, after a random delay."""
+
+    @staticmethod
+    def randint(_least: int, most: int) -> int:
+        """As late as it may, so that every run of a test meets them in the same order."""
+        return most
+
+
+nova_service.random = _Latest
 
 # since Nova 27 a node has an identity, which the plain fake driver makes anew at each start
 Base = getattr(fake, "FakeDriverWithoutFakeNodes", fake.FakeDriver)
