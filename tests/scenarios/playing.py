@@ -66,7 +66,12 @@ def _laws(scene: Scene) -> tuple[str, ...]:
     """Breaches of a law, as the last lines; those that the story accepts must be there."""
     site = scene.site
     found = violations(
-        site.region, requests=site.requests, calls=site.log, named=site.named, rebuilt=site.rebuilt
+        site.region,
+        requests=site.requests,
+        calls=site.log,
+        named=site.named,
+        errands=site.errands,
+        rebuilt=site.rebuilt,
     )
     for text in scene.accepted:
         if not any(text in breach for breach in found):

@@ -10,10 +10,12 @@ from typing import cast
 from hacli.adapters.journal import JournalFile
 from hacli.cli.app import App
 from hacli.cli.main import run
+from hacli.domain.claim import TAKE_OVER
 from hacli.domain.events import StoredEvent
 from hacli.wiring import Connection
 from tests.cli.console import Stream, standing_in
 from tests.fakes.clock import Killed
+from tests.fakes.laws import Errand
 from tests.fakes.world import Operator
 from tests.scenarios.scene import HOME, Scene
 from tests.scenarios.telling import is_of_one_server, screen, told
@@ -98,7 +100,16 @@ class Shell:
         operator.clock.ahead_s = home.ahead_s
         self.operator = operator
         scene.operators.append(operator)
-        scene.site.name_host(frozenset(self.command.words[1:2]))
+        back = {alias: name for name, alias in scene.site.aliases.items()}
+        words = self.command.words
+        named = frozenset(back.get(name, name) for name in words[1:2])
+        scene.site.named |= named
+        scene.site.errands[operator.process.name] = Errand(
+            names=named,
+            allowed=frozenset(words),
+            clustered="--without-cluster" not in words,
+            takes_over=TAKE_OVER in words,
+        )
 
     @property
     def standing(self) -> Callable[[], AbstractContextManager[None]]:
