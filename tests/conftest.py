@@ -50,7 +50,8 @@ def stack(request: pytest.FixtureRequest) -> "Iterator[Stack]":
 
     folder = Path(request.config.getoption("--stack")).resolve()
     release = Release(os.environ.get("RELEASE", Release.NEWEST.value))
-    with stack_of(Plan(folder=folder, release=release)) as running:
+    plan = Plan(folder=folder, name=f"pytest{os.getpid()}", release=release)  # beside any other
+    with stack_of(plan) as running:
         assert running.plan.release is release, f"the stack in {folder} has another release"
         yield running
 

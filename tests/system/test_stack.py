@@ -138,6 +138,18 @@ def test_a_name_that_another_stack_has_is_refused(stack: Stack, small: Plan) -> 
     stack.cluster.wait_until_healthy()
 
 
+def test_namespaces_of_a_stack_that_is_dead_and_gone_bar_nobody(small: Plan) -> None:
+    """A test run was killed and its folder removed: nothing is left that could take them down."""
+    Network(plan=small).create()
+    Network(plan=small).add_namespace("compute-9")
+
+    up = Up(small).until("plan.json")
+
+    up.kill()
+    up.wait(timeout=10)
+    assert not any("compute-9" in space.name for space in Network(plan=small).namespaces())
+
+
 def test_down_where_nothing_is_does_nothing(small: Plan) -> None:
     """Twice in a row is as good as once."""
     Stack(small).down()

@@ -119,12 +119,15 @@ class Stack:
         )
 
     def _check_place(self) -> None:
-        """Neither the folder nor the name may be another one's."""
+        """Neither the folder nor the name may be another one's.
+
+        Namespaces in which nothing lives are nobody's: their stack was killed, folder and all.
+        """
         if self.plan.run.exists():
             raise Occupied(f"{self.plan.run} is there: a stack runs, or one was not taken down")
-        if there := Network(plan=self.plan).namespaces():
-            names = ", ".join(namespace.name for namespace in there)
-            raise Occupied(f"a stack in another folder has the name {self.plan.name}: {names}")
+        if self._processes():
+            raise Occupied(f"a stack in another folder has the name {self.plan.name}, and runs")
+        Network(plan=self.plan).delete()
 
     @property
     def _mark(self) -> Path:
