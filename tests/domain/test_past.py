@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from hacli.domain.evacuation import ANY_SERVER, Past
 from hacli.domain.events import (
     Asked,
@@ -10,10 +12,11 @@ from hacli.domain.events import (
     PlanMade,
     RunEnded,
     ServerChanged,
+    StepDone,
     StoredEvent,
     TookOver,
 )
-from hacli.domain.past import fold_past
+from hacli.domain.past import fold_past, untraced
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ENABLED = RunEnded(status="ok", exit_code=0, took_s=1.0)
@@ -40,9 +43,14 @@ def verified(server: str = "vm1") -> ServerChanged:
     return ServerChanged(id=server, server_name=server, status="verified")
 
 
-def past(*events: Event, op: str = "recover") -> dict[str, Past]:
-    """The fold of these events, a minute apart, a minute after the last."""
-    stored = [
+def changed(status: str, code: str | None = None) -> ServerChanged:
+    """What became of it."""
+    return ServerChanged(id="vm1", server_name="vm1", status=status, code=code)
+
+
+def stored(*events: Event, op: str = "recover") -> list[StoredEvent]:
+    """These events, a minute apart."""
+    return [
         StoredEvent(
             run="r",
             op=op if isinstance(event, RunEnded) else "recover",
@@ -53,7 +61,56 @@ def past(*events: Event, op: str = "recover") -> dict[str, Past]:
         )
         for number, event in enumerate(events)
     ]
-    return dict(fold_past(stored, now=T0 + timedelta(minutes=len(events))))
+
+
+def past(*events: Event, op: str = "recover") -> dict[str, Past]:
+    """The fold of these events, a minute after the last."""
+    return dict(fold_past(stored(*events, op=op), now=T0 + timedelta(minutes=len(events))))
+
+
+TAKEN_OVER = TookOver(holder_run="r-1", holder="somebody", why="gone", uncertain=True)
+EVACUATED = StepDone(step="evacuate", status="partial", took_s=1.0, text="")
+OPEN_ENDS: dict[str, tuple[tuple[Event, ...], frozenset[str]]] = {
+    "no answer yet": ((intent(),), frozenset({"vm1"})),
+    "no answer at all": ((intent(), asked("uncertain")), frozenset({"vm1"})),
+    "no trace at the end": (
+        (intent(), asked("uncertain"), changed("failed", "VM_UNKNOWN")),
+        frozenset({"vm1"}),
+    ),
+    "unknown once more": ((changed("failed", "VM_UNKNOWN"),), frozenset({"vm1"})),
+    "asked again": ((intent(), asked("accepted"), intent()), frozenset({"vm1"})),
+    "not asked for by the second run": (
+        (intent(), changed("failed", "VM_NOT_ASKED")),
+        frozenset({"vm1"}),
+    ),
+    "accepted": ((intent(), asked("accepted")), frozenset()),
+    "refused": ((intent(), asked("rejected")), frozenset()),
+    "not sent": ((intent(), asked("not-sent")), frozenset()),
+    "a record is there": ((intent(), asked("uncertain"), changed("rebuilding")), frozenset()),
+    "the record has ended": (
+        (intent(), asked("uncertain"), changed("failed", "VM_FAILED")),
+        frozenset(),
+    ),
+    "gone from Nova after its record": (
+        (intent(), changed("rebuilding"), changed("failed", "VM_UNKNOWN")),
+        frozenset(),
+    ),
+    "verified": ((intent(), asked("uncertain"), verified()), frozenset()),
+    "taken over": ((TAKEN_OVER,), frozenset({ANY_SERVER})),
+    "taken over, and each has its end": (
+        (TAKEN_OVER, changed("failed", "VM_UNKNOWN"), EVACUATED),
+        frozenset({"vm1"}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("events", "servers"), OPEN_ENDS.values(), ids=OPEN_ENDS)
+def test_only_the_journal_knows_of_a_request_until_nova_shows_it(
+    events: tuple[Event, ...], servers: frozenset[str]
+) -> None:
+    """Such a request is what another controller, with an empty journal, would send again."""
+    assert untraced(stored(*events)) == servers
+    assert untraced(stored(*events, ENABLED, op="enable")) == frozenset()
 
 
 def test_nothing_was_before() -> None:

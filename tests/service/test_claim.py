@@ -13,9 +13,11 @@ from hacli.lab.commands import PowerOn
 from hacli.lab.region import RegionSettings
 from hacli.service.recovery import Verb
 from tests.fakes.clock import Killed
+from tests.fakes.nova import Wire, WireFault
 from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
 
+ACTION = "servers/.*/action"
 SETTLED_S = 600.0
 SERVERS = 6
 THREE_CONTROLLERS = RegionSettings(cluster=ClusterSettings(controllers=3))
@@ -241,7 +243,7 @@ def test_a_run_is_taken_over_when_the_cluster_proves_its_controller_gone(
     late = site.operator().recover("compute-1")
 
     assert End.UNKNOWN in {end.end for end in early.evacuated.ends}
-    assert [e.uncertain for e in again.events if isinstance(e, TookOver)] == [True]
+    assert [e.uncertain for e in again.events if isinstance(e, TookOver)] == [True, False]
     assert late.complete
     assert [len(site.log.evacuations(key)) for key in ids] == [1] * 12
 
@@ -350,11 +352,30 @@ def test_a_stopped_run_that_was_taken_over_wakes_up_and_sends_nothing_more(site:
     woken = [call for call in site.log.writes() if call.who == "hacli-1"]
 
     assert lost.value.code == "CLAIM_LOST"
-    assert lost.value.why.startswith("its claim is gone from the CIB")
+    assert lost.value.why.startswith("its claim was taken over by run")
     taken_at = next(c.at for c in site.log.calls if c.what == "replace_claim")
     assert [call for call in woken if call.at > taken_at + 0.3] == []
     assert all(len(site.log.evacuations(key)) <= 1 for key in ids)
-    assert _claims(site) == {}
+
+
+def test_a_run_whose_claim_was_deleted_sends_nothing_more(site: Site) -> None:
+    """By hand, or by a run that took it over and has ended: nobody says that we may go on."""
+    _lost(site, 12)
+    operator = site.operator()
+
+    def delete() -> None:
+        cluster = site.operator().world.cluster
+        assert cluster is not None
+        text = cluster.read_view().claims["compute-1"]
+        cluster.delete_claim("compute-1", text, timeout_s=10)
+
+    site.when(lambda: len(site.log.evacuations()) >= 4, delete)
+    with pytest.raises(Busy) as lost:
+        operator.recover("compute-1")
+
+    assert lost.value.code == "CLAIM_LOST"
+    assert lost.value.why.startswith("its claim is gone from the CIB")
+    assert len(site.log.evacuations()) < 12
 
 
 def test_the_end_of_a_lost_run_leaves_the_new_holders_claim(site: Site) -> None:
@@ -475,6 +496,55 @@ def test_a_claim_that_cannot_be_deleted_is_told(site: Site) -> None:
     assert [e.code for e in operator.events if isinstance(e, Warned)] == ["CLAIM_LEFT"]
     assert left == {"compute-1": "r-000001"}
     assert again.already
+
+
+def test_a_request_without_a_trace_keeps_other_controllers_out(site: Site) -> None:
+    """Only the journal of its machine knows that it was sent: the claim stays for it, until a run
+    there has learned what became of it. Nobody's empty journal asks for a second evacuation.
+    """
+    (server,) = _lost(site, 1)
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION, times=1))
+    operator.recover("compute-1")
+    left = _claims(site)
+
+    elsewhere = site.other_controller()
+
+    def other() -> Operator:
+        return site.operator(store=elsewhere, at="controller-2")
+
+    refused = _tried(other())
+    with_word = other().recover("compute-1", take_over=True)
+    after_word = _claims(site)
+    asked = site.log.evacuations(server)
+    site.pass_time(SETTLED_S)
+    at_last = other().recover("compute-1")
+
+    assert left == {"compute-1": "r-000001"}
+    assert [e.code for e in operator.events if isinstance(e, Warned)] == ["CLAIM_LEFT"]
+    assert refused is not None
+    assert refused.code == "LOCKED"
+    assert [end.end for end in with_word.evacuated.ends] == [End.UNKNOWN]
+    assert list(after_word) == ["compute-1"]
+    assert asked == ()
+    assert at_last.complete
+    assert len(site.log.evacuations(server)) == 1
+    assert _claims(site) == {}
+
+
+def test_the_machine_that_sent_it_asks_again_and_gives_the_claim_back(site: Site) -> None:
+    """Its journal says when it was sent: ten minutes later it may be asked for once more."""
+    (server,) = _lost(site, 1)
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION, times=1))
+    operator.recover("compute-1")
+
+    site.pass_time(SETTLED_S)
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert len(site.log.evacuations(server)) == 1
+    assert _claims(site) == {}
 
 
 def _verified(_site: Site, operator: Operator) -> int:

@@ -291,10 +291,12 @@ PROBLEMS: dict[str, Problem] = {
         ("hacli status HOST", "hacli history    on the machine of the other run"),
     ),
     "CLAIM_LEFT": Problem(
-        "The run has ended and could not delete its claim of the host: the cluster did not answer.",
+        "The run has ended and its claim of the host is still there: the cluster did not answer "
+        "when it was to be deleted, or Nova was asked for a VM and no trace of that is seen yet. "
+        "Only this machine's journal knows of such a request, so other controllers are kept out.",
         (
-            "Nothing, on this machine: the next run sees that its process is dead.",
-            "From another one: the same command with --take-over.",
+            "hacli recover HOST    on this machine: it sees that the old process is dead",
+            "This machine is gone: the same on another one, with --take-over.",
         ),
     ),
     "CLAIM_UNREADABLE": Problem(

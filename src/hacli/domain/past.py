@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from hacli.domain.evacuation import ANY_SERVER, Past, past_of
+from hacli.domain.evacuation import ANY_SERVER, End, Past, past_of
 from hacli.domain.events import (
     Asked,
     Intent,
     PlanMade,
     RunEnded,
     ServerChanged,
+    StepDone,
     StoredEvent,
     TookOver,
 )
@@ -19,6 +20,9 @@ SETTLED = frozenset({"rejected", "not-sent"})
 """Answers after which the request certainly is not being carried out."""
 ACCEPTED = "accepted"
 EVACUATE = "evacuate"
+_TRACES = frozenset({"rebuilding", "verified", "started"})
+_TRACED_ENDS = frozenset(end.value for end in (End.NO_HOST, End.FAILED, End.STUCK, End.WRONG_STATE))
+"""What is said of a server only when Nova has shown what became of the request."""
 
 
 def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, Past]:
@@ -78,6 +82,37 @@ def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str,
         elif isinstance(event, ServerChanged) and event.status == "started":
             asked.pop(event.id, None)
     return asked
+
+
+def untraced(events: Iterable[StoredEvent]) -> frozenset[str]:
+    """Servers that Nova may have been asked to move or start, and nothing but this journal says so.
+
+    ``events`` are those of one host, oldest first. Neither an answer nor a trace of the request has
+    been seen; ``ANY_SERVER``: a run that was taken over may have asked for any of them.
+    """
+    open_: set[str] = set()
+    traced: set[str] = set()
+    for stored in events:
+        event = stored.event
+        if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
+            open_.clear()
+        elif isinstance(event, TookOver) and event.uncertain:
+            open_.add(ANY_SERVER)
+        elif isinstance(event, StepDone) and event.step in ("evacuate", "start"):
+            open_.discard(ANY_SERVER)  # each has an end of its own now
+        elif isinstance(event, Intent):
+            open_.add(event.server)
+            traced.discard(event.server)
+        elif isinstance(event, Asked) and event.outcome != "uncertain":
+            open_.discard(event.server)
+            traced.add(event.server)
+        elif isinstance(event, ServerChanged):
+            if event.status in _TRACES or event.code in _TRACED_ENDS:
+                open_.discard(event.id)
+                traced.add(event.id)
+            elif event.code == End.UNKNOWN.value:
+                open_ |= {event.id} - traced
+    return frozenset(open_)
 
 
 def _doubt_all(past: dict[str, Past], age_s: float) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from hacli.domain.claim import TAKE_OVER, Claim, Gone, Held, Here, judge_holder, parse_claim
 from hacli.domain.cluster import ClusterView
+from hacli.domain.evacuation import ANY_SERVER
 from hacli.domain.events import TookOver, Warned
 from hacli.domain.gates import Gate, objections
 from hacli.domain.hosts import ComputeHost, recovering_run
+from hacli.domain.past import untraced
 from hacli.domain.servers import ComputeService
 from hacli.errors import Busy, HacliError, Interrupted, Refused, SourceError
 from hacli.ports import Cluster, History, Journal, World
@@ -50,8 +52,12 @@ class HostClaim:
         self._other: str | None = None  # set: the claim is not ours any more, and what is there
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, *, asks: bool = False) -> Iterator[None]:
         """Have the claim within; deleted at the end, also after an error or Ctrl-C.
+
+        Args:
+            asks: This run asks for servers. As long as this machine's journal alone knows of a
+                request, the claim stays: another controller could not know, and would ask again.
 
         Raises:
             Busy: Another run has it. Refused: its claim cannot be read by this hacli.
@@ -64,7 +70,8 @@ class HostClaim:
             limit_s = RELEASE_AFTER_SIGNAL_S
             raise
         finally:
-            self._release(limit_s)
+            if not (asks and self._leave()):
+                self._release(limit_s)
 
     @property
     def ours(self) -> bool:
@@ -191,6 +198,18 @@ class HostClaim:
             process=self._world.machine.own_process(),
             since=self._world.clock.now(),
         )
+
+    def _leave(self) -> bool:
+        """Whether the claim stays behind, for a request whose fate nobody else could learn."""
+        if self._text is None or not self.ours:
+            return False
+        servers = untraced(self._journal.read_events(host=self._host))
+        if not servers:
+            return False
+        count = "any" if ANY_SERVER in servers else str(len(servers))
+        why = f"the claim of {self._host} stays: VMs that Nova may be asked for already: {count}"
+        self._journal.record(Warned(code="CLAIM_LEFT", text=why))
+        return True
 
     def _release(self, limit_s: float) -> None:
         """Not on a worker: a signal has ended every wait for one. Nothing is asked twice."""

@@ -372,7 +372,7 @@ def carry_out(
     _record_start(run, prepared, options)
     if prepared.already is not None and not options.power_on:
         return _carry_out(run, prepared, options)  # nothing is changed, so nothing is claimed
-    with run.claim.held():
+    with run.claim.held(asks=options.verb is not Verb.FENCE):
         return _carry_out(run, prepared, options)
 
 
