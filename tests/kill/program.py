@@ -8,6 +8,7 @@ from hacli.cli.app import App
 from hacli.cli.main import run
 from hacli.wiring import Connection
 from tests.e2e.impatient import as_it_is, impatient
+from tests.kill.elsewhere import elsewhere
 from tests.kill.points import Point
 from tests.kill.probe import Probe, probed
 from tests.kill.steered_time import SteeredClocks
@@ -23,6 +24,7 @@ class Orders:
         stop_with: The name of the signal.
         clock: The file that its clocks follow.
         patient: Whether its waits are as long as the product's.
+        member: The name of another member of the cluster, on which the process then runs.
     """
 
     log: str
@@ -30,6 +32,7 @@ class Orders:
     stop_with: str = "SIGKILL"
     clock: str | None = None
     patient: bool = False
+    member: str | None = None
 
 
 def main(orders: Orders, words: list[str], clocks: SteeredClocks) -> int:
@@ -44,6 +47,7 @@ def main(orders: Orders, words: list[str], clocks: SteeredClocks) -> int:
     waits = as_it_is if orders.patient else impatient
 
     def connect(app: App) -> Connection:
-        return probed(waits(app), probe)
+        here = waits(app)
+        return probed(here if orders.member is None else elsewhere(here, orders.member), probe)
 
     return run(words, App(connect))

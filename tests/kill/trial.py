@@ -56,6 +56,7 @@ class Controller:
     """Where an operator types: the folders of its journal and of its locks."""
 
     folder: Path
+    member: str | None = None  # of the cluster; None: the machine on which the lab's tools run
 
     @property
     def env(self) -> dict[str, str]:
@@ -84,7 +85,7 @@ def words(verb: Verb, host: str) -> tuple[str, ...]:
 
 def words_elsewhere(verb: Verb, host: str) -> tuple[str, ...]:
     """And as it is given on another controller, which cannot know that the first one died."""
-    return words(verb, host)
+    return (*words(verb, host), "--take-over")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +209,7 @@ class Operators:
 
     def elsewhere(self, host: str) -> Controller:
         """Another one, which has never heard of this host."""
-        return Controller(folder=self.site.folder / f"controller-2-{host}")
+        return Controller(folder=self.site.folder / f"controller-2-{host}", member="controller-2")
 
     def undisturbed(self, verb: Verb, host: str) -> tuple[tuple[Point, ...], Ended]:
         """Run the command; the points it came by, and its end."""
@@ -284,6 +285,7 @@ class Operators:
             stop_with="SIGSTOP" if stops else "SIGKILL",
             clock=str(clock) if clock else None,
             patient=self.patient,
+            member=controller.member,
         )
         out, err = log.with_suffix(".out"), log.with_suffix(".err")
         with out.open("wb") as to_out, err.open("wb") as to_err:

@@ -32,21 +32,28 @@ class ClusterFacts:
 
     def is_healthy(self, host: str) -> bool:
         """Connected, its whole chain started, nothing failed or under way."""
-        started = {
-            resource.get("id")
+        connected = self._connected(host)
+        return connected and self._started(host) >= {cib.resource_of(name) for name in CHAIN}
+
+    def runs(self, host: str, service: str) -> bool:
+        """It is connected, and Pacemaker has started this service of its chain there."""
+        return self._connected(host) and cib.resource_of(service) in self._started(host)
+
+    def kill_compute(self, host: str) -> None:
+        """End nova-compute on a host with SIGKILL, and nothing else."""
+        node = Node(plan=self.cluster.plan, name=host)
+        node.run("sh", "-c", "kill -KILL $(cat /run/nova-compute.pid)")
+
+    def _started(self, host: str) -> set[str]:
+        """Ids of what runs on a host, and has neither failed nor is under way."""
+        return {
+            resource.get("id", "")
             for resource in self._status().iterfind("resources//resource")
             if resource.get("role") == "Started"
             and resource.get("failed") == "false"
             and resource.get("pending") is None
             and resource.find(f"node[@name='{host}']") is not None
         }
-        connected = self._connected(host)
-        return connected and started >= {cib.resource_of(service) for service in CHAIN}
-
-    def kill_compute(self, host: str) -> None:
-        """End nova-compute on a host with SIGKILL, and nothing else."""
-        node = Node(plan=self.cluster.plan, name=host)
-        node.run("sh", "-c", "kill -KILL $(cat /run/nova-compute.pid)")
 
     def _connected(self, host: str) -> bool:
         state = self._cib().find(f"status/node_state[@uname='{host}']")

@@ -29,14 +29,17 @@ class Fleet:
             initargs=(self.plan.namespace(self.plan.controller_names[0]),),
         )
 
-    def take(self, *, others: int = 2, wanted: str | None = None) -> str:
+    def take(self, *, others: int = 2, wanted: str | None = None, but: Collection[str] = ()) -> str:
         """A well host to break, if it can be another one than last time; ``others`` are well, too.
+
+        Args:
+            but: Hosts that are taken already.
 
         Raises:
             TimedOut: A host did not become well again.
         """
         while True:
-            well = self._well()
+            well = [host for host in self._well() if host not in but]
             free = [host for host in well if wanted in (None, host)]
             if free and len(well) > others:
                 self._last = free[0]

@@ -86,6 +86,8 @@ class Mender:
         for name in ATTRIBUTES:
             words = ("crm_attribute", "--node", host, "--name", name, "--delete")
             controller.run(*words, "--lifetime", "forever", check=False)
+        claim = f"//cluster_property_set[@id='hacli-claim-{self.plan.nova_name(host)}']"
+        controller.run("cibadmin", "--delete", "--xpath", claim, check=False)
         # everywhere: its fence device runs, and failed, on a controller
         controller.run("crm_resource", "--cleanup", check=False)
 

@@ -189,3 +189,29 @@ class Scene:
         assert moved.isdisjoint(servers)
         assert self.api.services()[service]["forced_down"] is False
         assert self.running(servers) == dict.fromkeys(servers, (host,))
+
+
+@contextmanager
+def played(fleet: Fleet, hacli: HacliAt) -> Iterator[Scene]:
+    """A scenario. No guest may have run twice at any time of it.
+
+    What it broke begins to be mended when it ends.
+
+    Args:
+        hacli: The one that most of its commands are typed at.
+    """
+    plan = fleet.plan
+    watch = Watch(plan)
+    scene = Scene(
+        plan=plan, facts=fleet.facts, api=fleet.api, fleet=fleet, hacli=hacli, watch=watch
+    )
+    try:
+        with watch.watching():
+            yield scene
+            twice = guests.running_twice(plan)
+    finally:
+        hypervisors.tell(plan)
+        fleet.mend(*scene.broken)
+        fleet.clear(but=scene.broken)
+    assert watch.looks > 0
+    assert (twice, watch.twice) == ({}, {})

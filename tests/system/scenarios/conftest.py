@@ -8,8 +8,8 @@ import pytest
 from tests.system.cluster_facts import ClusterFacts
 from tests.system.fleet import Fleet
 from tests.system.hacli_runs import HacliAt
-from tests.system.scene import Scene, Watch
-from tests.system.stack import guests, hypervisors, network
+from tests.system.scene import Scene, played
+from tests.system.stack import network
 from tests.system.stack.api import CloudApi
 from tests.system.stack.stack import Stack
 
@@ -54,28 +54,8 @@ def fleet(stack: Stack) -> Iterator[Fleet]:
 def scene(
     stack: Stack, fleet: Fleet, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Scene]:
-    """A scenario's hands and eyes.
-
-    After it no guest may have run twice at any time, and what it broke is mended while the next
-    one runs.
-    """
-    controller = stack.cluster.controllers[0]
-    watch = Watch(stack.plan)
-    scene = Scene(
-        plan=stack.plan,
-        facts=fleet.facts,
-        api=fleet.api,
-        fleet=fleet,
-        hacli=HacliAt(controller.command, tmp_path),
-        watch=watch,
-    )
-    with watch.watching():
+    """A scenario's hands and eyes."""
+    with played(fleet, HacliAt(stack.cluster.controllers[0].command, tmp_path)) as scene:
         yield scene
-        twice = guests.running_twice(stack.plan)
     lines = request.config.stash[PHASES]
     lines.extend(f"{request.node.name}: {told}" for told in scene.told)
-    hypervisors.tell(stack.plan)
-    fleet.mend(*scene.broken)
-    fleet.clear(but=scene.broken)
-    assert watch.looks > 0
-    assert (twice, watch.twice) == ({}, {})

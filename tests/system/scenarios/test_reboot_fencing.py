@@ -5,10 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.scene import Scene
+from tests.system.stack import hypervisors
 from tests.system.stack.bmc import Mode
-from tests.system.stack.plan import FenceAction
+from tests.system.stack.plan import CHAIN, FenceAction
 
 pytestmark = pytest.mark.full
+
+SPAWN_S = 45.0
+"""Longer than a host takes from power-on until the cluster has started its services."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +74,28 @@ def test_a_bmc_that_fails_after_the_reboot_ends_in_a_refusal(scene: Scene) -> No
     assert refused.code == 5, refused
     moved = {r["instance_uuid"] for r in scene.api.evacuations(scene.plan.nova_name(host))}
     assert moved.isdisjoint(servers)
+
+
+def test_a_host_that_boots_in_the_middle_destroys_no_unfinished_evacuation(scene: Scene) -> None:
+    """A nova-compute that starts while a guest of its is on its way destroys the new one.
+
+    The gate, written before the first request, lets the rest of the chain start and not it.
+    """
+    host = scene.take()
+    servers = scene.boot(host, volumes=6)
+    hypervisors.tell(scene.plan, spawn_s=SPAWN_S)
+    scene.keep_from_rejoining(host)
+    scene.lose(host)
+    with scene.hacli.begin("recover", host, "--yes", "-o", "jsonl") as running:
+        running.when(lambda told: told.count('"accepted"') >= len(servers))
+        scene.join(host)
+        scene.machine(host).power_on()
+        scene.wait(lambda: scene.facts.runs(host, CHAIN[0]), f"{host} has booted")
+        unfinished = [r["status"] for r in scene.api.evacuations(scene.plan.nova_name(host))]
+        ended = running.end()
+
+    assert "done" not in unfinished, "it came back while all were on their way"
+    assert not scene.facts.runs(host, CHAIN[-1])
+    assert ended.code in (0, 3), ended
+    scene.each_runs_once_elsewhere(servers, source=host)
+    scene.asked_once(servers)
