@@ -152,6 +152,10 @@ class Compute(Protocol):
         """All evacuation records of this source host, newest first, all pages."""
         ...
 
+    def read_evacuations_of(self, server_id: str) -> tuple[Migration, ...]:
+        """All evacuation records of one server, from any source, newest first."""
+        ...
+
     def read_moves(self, host: str) -> tuple[Migration, ...]:
         """All unfinished live migrations, migrations and resizes from or to this host."""
         ...

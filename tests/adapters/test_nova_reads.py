@@ -279,6 +279,22 @@ def test_evacuations_of_another_source_are_dropped() -> None:
     assert [m.id for m in found] == [2]
 
 
+def test_evacuations_of_one_server_come_from_every_source() -> None:
+    """Also those from other hosts, and none of another server that a deaf filter lets in."""
+    records = [
+        migration(3, source_compute="compute-1"),
+        migration(2),
+        migration(1, instance_uuid="another"),
+        migration(0, migration_type="resize"),
+    ]
+    server = str(records[0]["instance_uuid"])
+    with NovaServer(answer=in_pages(records, "migrations", id_key="uuid")) as nova:
+        found = nova.nova().read_evacuations_of(server)
+
+    assert [(m.id, m.source) for m in found] == [(3, "compute-1"), (2, "compute-3")]
+    assert [request.query["instance_uuid"] for request in nova.requests] == [server]
+
+
 def test_moves_are_the_unfinished_ones_from_or_to_the_host() -> None:
     """Ended ones, evacuations and others' are not; a word nobody knows is not an end."""
     away = {"migration_type": "live-migration", "status": "running"}

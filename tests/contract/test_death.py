@@ -231,6 +231,7 @@ class TestDeathOfAHost:
         assert isinstance(outcome, Accepted)
         assert (newest.action, newest.request_id) == ("evacuate", outcome.request_id)
         assert newest.message is None
+        assert site.compute.read_evacuations_of(wanted) == (record,)
 
     def test_a_resize_that_waits_for_confirmation_is_an_unfinished_move(
         self, site: Site, story: Story

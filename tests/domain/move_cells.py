@@ -286,10 +286,12 @@ def answered(name: str, of: ServerRun, outcome: object, into: ServerRun) -> Cell
     return Cell(name, lambda module: module.answered(of, outcome, now=200.0), into)
 
 
-def looked(name: str, of: ServerRun, log: tuple[str, ...], into: ServerRun) -> Cell:
+def looked(
+    name: str, of: ServerRun, log: tuple[str, ...], into: ServerRun, *, elsewhere: int = 0
+) -> Cell:
     """The run after a look at the action log."""
     actions = tuple(evacuate_action(number, name) for number, name in enumerate(log))
-    return Cell(name, lambda module: module.looked(of, actions), into)
+    return Cell(name, lambda module: module.looked(of, actions, from_elsewhere=elsewhere), into)
 
 
 SENT = run(asked=1, in_flight=True)
@@ -314,6 +316,10 @@ STEPS = [
            replace(TRACKED, looked=True)),
     looked("S4-one-more", TRACKED, ("evacuate",) * 3,
            replace(TRACKED, looked=True, seen_action=True)),
+    looked("S4-one-from-elsewhere", TRACKED, ("evacuate",) * 3,
+           replace(TRACKED, looked=True), elsewhere=1),
+    looked("S4-one-more-than-those", TRACKED, ("evacuate",) * 4,
+           replace(TRACKED, looked=True, seen_action=True), elsewhere=1),
 ]  # fmt: skip
 
 

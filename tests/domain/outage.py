@@ -88,7 +88,7 @@ class Outage:
             if isinstance(move, Ask):
                 run = self._ask(run, move.target)
             elif isinstance(move, Look) and self.chance.random() < 0.5:
-                run = self.module.looked(run, tuple(self.actions))
+                run = self.module.looked(run, tuple(self.actions), from_elsewhere=0)
             self._later(self.chance.choice([0.5, 2.0, 15.0]))
         self._later(self.chance.choice([1.0, 30.0, 700.0]))
         return None

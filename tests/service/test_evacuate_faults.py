@@ -83,6 +83,24 @@ def test_an_untraced_intent_younger_than_ten_minutes_is_not_asked_again(site: Si
     assert site.log.evacuations(server) == ()
 
 
+def test_an_evacuation_from_another_host_once_is_no_trace_of_this_request(site: Site) -> None:
+    """The action log keeps it for the server's life; without this it would be unknown for ever."""
+    (server,) = site.seed("compute-2", 1)
+    site.lose("compute-2")
+    site.operator().recover("compute-2", wishes=Wishes(target="compute-1"))
+    site.lose("compute-1")
+    operator = site.operator()
+    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION, times=1))
+
+    result = operator.recover("compute-1")
+    site.pass_time(600)
+    again = site.operator().recover("compute-1")
+
+    assert _ends(result) == {server: End.UNKNOWN}
+    assert again.complete
+    assert len(site.log.evacuations(server)) == 2
+
+
 @pytest.mark.parametrize("wire", [Wire.LOST, Wire.UNAVAILABLE_AFTER])
 def test_a_request_that_nova_took_is_never_sent_twice(site: Site, wire: Wire) -> None:
     """Each answer is lost, of every request: still one evacuation per server."""

@@ -159,6 +159,15 @@ class Nova:
             if move.type == "evacuation" and move.source == source
         )
 
+    def read_evacuations_of(self, server_id: str) -> tuple[Migration, ...]:
+        """All evacuation records of one server, from any source, newest first."""
+        query = {"instance_uuid": server_id, "migration_type": "evacuation"}
+        return tuple(
+            move
+            for move in self._migrations(query)
+            if move.type == "evacuation" and move.server == server_id
+        )
+
     def read_moves(self, host: str) -> tuple[Migration, ...]:
         """All unfinished live migrations, migrations and resizes from or to this host."""
         return tuple(

@@ -536,10 +536,15 @@ def asked(run: ServerRun) -> ServerRun:
     )
 
 
-def looked(run: ServerRun, actions: Sequence[InstanceAction]) -> ServerRun:
-    """Take in the action log: one ``evacuate`` more than there are records is news."""
+def looked(run: ServerRun, actions: Sequence[InstanceAction], *, from_elsewhere: int) -> ServerRun:
+    """Take in the action log: one ``evacuate`` more than there are records is news.
+
+    Args:
+        from_elsewhere: Records of evacuations that brought the server from other hosts, once.
+    """
     evacuations = sum(action.action == "evacuate" for action in actions)
-    return replace(run, looked=True, seen_action=evacuations > len(run.known_ids))
+    accounted = len(run.known_ids) + from_elsewhere
+    return replace(run, looked=True, seen_action=evacuations > accounted)
 
 
 def answered(run: ServerRun, outcome: RequestOutcome, *, now: float) -> ServerRun:

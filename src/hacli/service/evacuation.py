@@ -124,7 +124,7 @@ class Evacuation:
         self._asking: dict[str, Task[RequestOutcome]] = {}
         self._asked_at: dict[str, float] = {}
         self._reading: dict[str, Task[Server | None]] = {}
-        self._looking: dict[str, Task[tuple[InstanceAction, ...]]] = {}
+        self._looking: dict[str, Task[tuple[tuple[InstanceAction, ...], int]]] = {}
         self._moves: dict[str, Move] = {}
         self._read_at: dict[str, float] = {}
         self._polling: Task[tuple[Migration, ...]] | None = None
@@ -188,7 +188,7 @@ class Evacuation:
         for key, looking in tuple(self._looking.items()):
             if looking.done:
                 del self._looking[key]
-                self._take_actions(key, looking)
+                self._take_trace(key, looking)
 
     def _take_answer(self, key: str, task: Task[RequestOutcome]) -> None:
         outcome = task.result()
@@ -246,11 +246,12 @@ class Evacuation:
             text = f"Nova calls it done and could not be read back: {error.why}"
             self._end(run, Ended(end=End.UNKNOWN, text=text))
 
-    def _take_actions(self, key: str, task: Task[tuple[InstanceAction, ...]]) -> None:
+    def _take_trace(self, key: str, task: Task[tuple[tuple[InstanceAction, ...], int]]) -> None:
         try:
-            self._runs[key] = looked(self._runs[key], task.result())
+            actions, elsewhere = task.result()
         except SourceError:
             return  # looked at again in a while
+        self._runs[key] = looked(self._runs[key], actions, from_elsewhere=elsewhere)
 
     def _decide(self) -> None:
         """The next move of every open server, once per turn."""
@@ -341,7 +342,7 @@ class Evacuation:
         if isinstance(self._runs[key].answer, Accepted):
             return
         if key not in self._looking and self._due(key, TRACE_EVERY_S):
-            self._looking[key] = self._world.tasks.submit(_ReadActions(self._run, key))
+            self._looking[key] = self._world.tasks.submit(_ReadTrace(self._run, key))
 
     def _due(self, key: str, every_s: float) -> bool:
         if self._now - self._read_at.get(key, float("-inf")) < every_s:
@@ -509,12 +510,18 @@ class _ReadServer:
 
 
 @dataclass(frozen=True)
-class _ReadActions:
+class _ReadTrace:
+    """The action log, and how many of its evacuations began on other hosts."""
+
     run: Run
     server_id: str
 
-    def __call__(self) -> tuple[InstanceAction, ...]:
-        return self.run.world.compute.read_actions(self.server_id)
+    def __call__(self) -> tuple[tuple[InstanceAction, ...], int]:
+        compute, source = self.run.world.compute, self.run.nova_host
+        # the records first: an action that comes in between is one too many, not one too few
+        moves = compute.read_evacuations_of(self.server_id)
+        elsewhere = sum(move.source != source for move in moves)
+        return compute.read_actions(self.server_id), elsewhere
 
 
 def describe(outcome: RequestOutcome) -> tuple[str, str]:
