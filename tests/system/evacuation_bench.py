@@ -49,12 +49,13 @@ class Bench:
 
     fleet: Fleet
     hacli: HacliAt
+    threads: tuple[int, ...]
 
     def measure(self, case: Case, *, rounds: int) -> Mapping[str, tuple[float, ...]]:
         """Seconds of each contender, all of them once in each round."""
         took: dict[str, list[float]] = defaultdict(list)
         for _ in range(rounds):
-            for contender in (HACLI, *(f"script, {threads}" for threads in THREADS)):
+            for contender in (HACLI, *(f"script, {threads}" for threads in self.threads)):
                 seconds = self._evacuate(contender, case)
                 took[contender].append(seconds)
                 sys.stderr.write(f"{case} {contender}: {seconds:.1f} s\n")
@@ -95,6 +96,7 @@ class Bench:
         told = json.loads(node.run(*words, timeout_s=EVACUATED_WITHIN_S).stdout)
         if told["ends"] != {"done": told["servers"]}:
             raise WrongEndError(f"{contender}: {told}")
+        sys.stderr.write(f"{contender}: asked in {told['asked_s']:.1f} s\n")
         return float(told["took_s"])
 
     def _check(self, ended: Ended) -> None:
@@ -124,6 +126,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, nargs="+", default=[30, 100])
     parser.add_argument("--spawn", type=float, nargs="+", default=[0.0, 5.0], metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="of the scripts")
     options = parser.parse_args()
     with (
         stack_of(Plan(folder=options.stack.resolve())) as stack,
@@ -132,7 +135,7 @@ def main() -> None:
     ):
         fleet = Fleet(stack.plan, ClusterFacts(stack.cluster), CloudApi(stack.plan))
         hacli = HacliAt(stack.cluster.controllers[0].command, Path(folder))
-        bench = Bench(fleet=fleet, hacli=hacli)
+        bench = Bench(fleet=fleet, hacli=hacli, threads=tuple(options.threads))
         for servers in options.servers:
             for spawn_s in options.spawn:
                 case = Case(servers=servers, spawn_s=spawn_s)
