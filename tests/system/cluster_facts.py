@@ -44,6 +44,11 @@ class ClusterFacts:
         node = Node(plan=self.cluster.plan, name=host)
         node.run("sh", "-c", "kill -KILL $(cat /run/nova-compute.pid)")
 
+    def forget_fencing(self, host: str) -> None:
+        """Have the cluster forget that a host was ever fenced."""
+        controller = next(node for node in self.cluster.controllers if node.running)
+        controller.run("stonith_admin", "--history", host, "--cleanup")
+
     def _started(self, host: str) -> set[str]:
         """Ids of what runs on a host, and has neither failed nor is under way."""
         return {
