@@ -11,6 +11,7 @@ import pytest
 
 from hacli.adapters.machine import LinuxMachine
 from hacli.domain.claim import ProcessId
+from tests.eventually import eventually
 
 MACHINE = LinuxMachine()
 TELL = (
@@ -75,3 +76,20 @@ def test_the_boot_id_is_the_kernels() -> None:
 
     assert MACHINE.own_process().boot == kernel
     assert MACHINE.own_process().pid == os.getpid()
+
+
+def test_a_process_that_is_dead_and_not_asked_for_runs_no_more() -> None:
+    """A container whose first process collects no dead keeps them for ever; they send nothing."""
+    child = subprocess.Popen(["sleep", "60"])
+    own = LinuxMachine().own_process()
+    stat = Path(f"/proc/{child.pid}/stat")
+    started = int(stat.read_text().rpartition(")")[2].split()[19])
+    process = replace(own, pid=child.pid, started=started)
+    alive = LinuxMachine().runs(process)
+    child.kill()
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z", within_s=5)
+
+    dead = not LinuxMachine().runs(process)
+
+    child.wait()
+    assert (alive, dead) == (True, True)

@@ -13,11 +13,9 @@ from hacli.lab.commands import PowerOn
 from hacli.lab.region import RegionSettings
 from hacli.service.recovery import Verb
 from tests.fakes.clock import Killed
-from tests.fakes.nova import Wire, WireFault
 from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
 
-ACTION = "servers/.*/action"
 SETTLED_S = 600.0
 SERVERS = 6
 THREE_CONTROLLERS = RegionSettings(cluster=ClusterSettings(controllers=3))
@@ -496,55 +494,6 @@ def test_a_claim_that_cannot_be_deleted_is_told(site: Site) -> None:
     assert [e.code for e in operator.events if isinstance(e, Warned)] == ["CLAIM_LEFT"]
     assert left == {"compute-1": "r-000001"}
     assert again.already
-
-
-def test_a_request_without_a_trace_keeps_other_controllers_out(site: Site) -> None:
-    """Only the journal of its machine knows that it was sent: the claim stays for it, until a run
-    there has learned what became of it. Nobody's empty journal asks for a second evacuation.
-    """
-    (server,) = _lost(site, 1)
-    operator = site.operator()
-    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION, times=1))
-    operator.recover("compute-1")
-    left = _claims(site)
-
-    elsewhere = site.other_controller()
-
-    def other() -> Operator:
-        return site.operator(store=elsewhere, at="controller-2")
-
-    refused = _tried(other())
-    with_word = other().recover("compute-1", take_over=True)
-    after_word = _claims(site)
-    asked = site.log.evacuations(server)
-    site.pass_time(SETTLED_S)
-    at_last = other().recover("compute-1")
-
-    assert left == {"compute-1": "r-000001"}
-    assert [e.code for e in operator.events if isinstance(e, Warned)] == ["CLAIM_LEFT"]
-    assert refused is not None
-    assert refused.code == "LOCKED"
-    assert [end.end for end in with_word.evacuated.ends] == [End.UNKNOWN]
-    assert list(after_word) == ["compute-1"]
-    assert asked == ()
-    assert at_last.complete
-    assert len(site.log.evacuations(server)) == 1
-    assert _claims(site) == {}
-
-
-def test_the_machine_that_sent_it_asks_again_and_gives_the_claim_back(site: Site) -> None:
-    """Its journal says when it was sent: ten minutes later it may be asked for once more."""
-    (server,) = _lost(site, 1)
-    operator = site.operator()
-    operator.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION, times=1))
-    operator.recover("compute-1")
-
-    site.pass_time(SETTLED_S)
-    result = site.operator().recover("compute-1")
-
-    assert result.complete
-    assert len(site.log.evacuations(server)) == 1
-    assert _claims(site) == {}
 
 
 def _verified(_site: Site, operator: Operator) -> int:

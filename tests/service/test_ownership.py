@@ -183,3 +183,13 @@ def test_without_a_cluster_a_foreign_force_down_is_no_sign_of_death(site: Site) 
 
     assert refusal.value.code == "HOST_HEALTHY"
     assert site.log.writes() == ()
+
+
+def test_a_note_without_a_force_down_is_taken_away_by_the_next_enable(site: Site) -> None:
+    """A run died between note and PUT: that must not make an administrator's force-down ours."""
+    site.region.cluster.cib.set_attribute("compute-1", FORCED_DOWN_ATTRIBUTE, "r-old")
+    site.operator().enable("compute-1")
+    _force_down(site)
+
+    assert site.operator().enable("compute-1").kept != ()
+    assert _service(site).forced_down

@@ -7,6 +7,7 @@ import pytest
 from hacli.domain.events import EvidenceTaken
 from hacli.domain.evidence import Witness
 from hacli.errors import Failed
+from hacli.lab.bmcs import BmcFault
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.cluster_facts import ClusterSettings
@@ -102,3 +103,25 @@ def test_a_reboot_in_the_middle_stops_the_run(build: NewSite) -> None:
 
     assert failure.value.code in ("SIGN_OF_LIFE", "EVIDENCE_LOST")
     assert site.log.evacuations()[-1].at <= rebooted[0] + 10
+
+
+def test_a_fencing_that_somebody_orders_in_the_middle_is_seen_within_ten_seconds(
+    build: NewSite,
+) -> None:
+    """Law L3, where Pacemaker alone can tell: a pending reboot may end in ON."""
+    site = _switched_by_a_pdu(build, reboot=RebootAction.REBOOT)
+    site.seed("compute-1", 60)
+    site.lose("compute-1")
+    site.pass_time(5)
+    at: list[float] = []
+
+    def reboot() -> None:
+        at.append(site.now)
+        site.region.bmcs["compute-1"].set_fault(BmcFault.SLOW)
+        site.region.cluster.fence("compute-1", "reboot", timeout_s=120)
+
+    _while_evacuating(site, reboot)
+    with pytest.raises(Failed):
+        site.operator().recover("compute-1")
+
+    assert max(call.at for call in site.log.evacuations()) - at[0] <= 10.1

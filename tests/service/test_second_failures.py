@@ -7,7 +7,8 @@ from hacli.domain.events import StepDone, StoredEvent
 from hacli.domain.hosts import HostNames
 from hacli.domain.policy import Policy, Storage
 from hacli.domain.power import Bmc
-from hacli.errors import Busy, Failed, Refused, Unavailable
+from hacli.errors import Busy, Failed, HacliError, Refused, Unavailable
+from hacli.lab.bmcs import BmcFault
 from hacli.lab.commands import Cut, Join, PowerOff, PowerOn
 from hacli.service.recovery import Verb, carry_out, require_gates
 from tests.fakes.clock import Killed
@@ -262,3 +263,26 @@ def test_a_run_that_fenced_nothing_does_not_call_the_host_off(site: Site) -> Non
 
     assert "switched off" not in failure.value.state
     assert _orders(site)[-1].startswith("POST")
+
+
+def test_an_on_is_not_forgotten_after_forty_silences(site: Site) -> None:
+    """Silence takes no sign of life back, however often it is heard: a person's word is not enough
+    for a host whose BMC has read ON since.
+    """
+    (server,) = site.seed("compute-1", 1)
+    bmc = site.region.bmcs["compute-1"]
+    site.region.apply(Cut(host="compute-1"))  # it lives, and nobody hears it
+    bmc.set_fault(BmcFault.DENIED)
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+    site.pass_time(60)
+    site.when(lambda: bool(site.log.claims()), lambda: bmc.set_fault(BmcFault.STUCK))
+    site.when(
+        lambda: any(call.said == "on" for call in site.log.calls),
+        lambda: bmc.set_fault(BmcFault.DENIED),
+    )
+
+    with pytest.raises(HacliError):
+        site.operator().recover("compute-1", attested="cut at the PDU")
+
+    assert site.log.evacuations() == ()
+    assert site.running(server) == {server: ("compute-1",)}

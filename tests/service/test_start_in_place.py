@@ -8,7 +8,7 @@ from hacli.errors import Busy, Failed, HacliError, Interrupted, Refused
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud import ADMIN_PROJECT, ADMIN_USER
 from hacli.lab.cloud_records import MigrationStatus
-from hacli.lab.cluster_facts import ClusterSettings
+from hacli.lab.cluster_facts import ClusterSettings, Departure
 from hacli.lab.commands import Crash, PowerOn
 from hacli.lab.http_shapes import Caller, Request
 from hacli.lab.nova_api import NovaApi
@@ -211,7 +211,10 @@ def test_a_host_whose_nova_compute_is_not_up_yet_is_waited_for_by_the_operator(s
 
 
 def test_a_stopped_run_that_was_taken_over_starts_nothing_more(site: Site) -> None:
-    """SIGSTOP in the middle, ``--take-over`` elsewhere, SIGCONT: it reads the CIB, and stops."""
+    """SIGSTOP in the middle, ``--take-over`` elsewhere, SIGCONT: it reads the CIB, and stops.
+
+    What it may have asked for a moment before is left to be seen for ten minutes.
+    """
     ids = _outage(site, 30)
     store = site.other_controller()
     ends: list[Recovered] = []
@@ -225,7 +228,9 @@ def test_a_stopped_run_that_was_taken_over_starts_nothing_more(site: Site) -> No
         site.operator().recover("compute-1")
 
     assert lost.value.code == "CLAIM_LOST"
-    assert [end.in_place for end in ends] == [True]
+    assert [(end.in_place, end.complete) for end in ends] == [(True, False)]
+    site.pass_time(600)
+    assert site.operator(store=store, at="controller-2").recover("compute-1").complete
     assert all(len(_starts(site, key)) == 1 for key in ids)
     assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
 
@@ -313,16 +318,23 @@ def test_two_operators_on_one_machine_do_not_meet(site: Site) -> None:
 
 
 def test_a_second_operator_elsewhere_follows_what_the_first_one_asked_for(site: Site) -> None:
-    """Without the first one's journal: by task state and action log, no server is asked twice."""
+    """Without the first one's journal: by task state and action log, no server is asked twice.
+
+    What has left no trace counts as asked for, for ten minutes.
+    """
     ids = _outage(site, 12)
     first = site.operator()
     site.when(lambda: len(_starts(site)) >= 5, lambda: _kill(first))
     with pytest.raises(Killed):
         first.recover("compute-1")
 
-    result = site.operator(store=site.other_controller()).recover("compute-1")
+    elsewhere = site.other_controller()
+    early = site.operator(store=elsewhere).recover("compute-1")
+    site.pass_time(600)
+    late = site.operator(store=elsewhere).recover("compute-1")
 
-    assert result.complete
+    assert {end.end for end in early.evacuated.ends} == {End.VERIFIED, End.UNKNOWN}
+    assert late.complete
     assert site.running(*ids) == dict.fromkeys(ids, ("compute-1",))
     assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
 
@@ -465,3 +477,47 @@ def test_ctrl_c_gives_the_prompt_back_and_the_same_command_goes_on(site: Site) -
     result = site.operator().recover("compute-1")
     assert result.complete
     assert [_guest_starts(site, key) for key in ids] == [2] * len(ids)
+
+
+def test_a_run_that_stood_still_has_not_waited(site: Site) -> None:
+    """Five minutes of SIGSTOP are no silence of the host: it looks again, and goes on."""
+    _outage(site, 30)
+    operator, stood = site.operator(), [0.0]
+    clock = operator.clock
+    clock.awake = lambda: clock.monotonic() - stood[0]  # type: ignore[method-assign]
+
+    def stop() -> None:
+        site.stage.sleep(300)
+        stood[0] += 300
+
+    site.when(lambda: len(_starts(site)) >= 4, stop)
+
+    assert operator.recover("compute-1").complete
+
+
+@pytest.mark.parametrize("how", ["fenced", "--take-over"])
+def test_a_take_over_doubts_starts_too(build: NewSite, how: str) -> None:
+    """A reboot that is still on its way would reset a guest that another run has started."""
+    cluster = ClusterSettings(reboot_action=RebootAction.REBOOT, controllers=3)
+    site = build(*HOSTS, settings=RegionSettings(cluster=cluster))
+    _outage(site, 1)
+    first = site.operator(store=site.other_controller(), at="controller-2")
+    first.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", "servers/.*/action"))
+    site.when(
+        lambda: any(event.name == "intent" for event in first.events),
+        lambda: site.after(1.0, first.process.kill),
+    )
+    with pytest.raises(Killed):
+        first.recover("compute-1")
+    if how == "fenced":
+        site.region.cluster.depart("controller-2", Departure.FENCED)
+        site.pass_time(60)
+
+    elsewhere = site.other_controller()
+    site.operator(store=elsewhere).recover("compute-1", take_over=how != "fenced")
+    early = _starts(site)
+    site.pass_time(600)
+    late = site.operator(store=elsewhere).recover("compute-1")
+
+    assert early == []
+    assert late.complete

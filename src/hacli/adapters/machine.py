@@ -6,8 +6,10 @@ from pathlib import Path
 from hacli.domain.claim import ProcessId
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_STARTED = 22 - 3
-"""``starttime`` is field 22 of ``stat``; the third is the first behind the name's bracket."""
+_STATE, _STARTED = 3 - 3, 22 - 3
+"""``state`` and ``starttime`` are fields 3 and 22 of ``stat``; the third is the first behind the
+name's bracket.
+"""
 
 
 class LinuxMachine:
@@ -16,12 +18,12 @@ class LinuxMachine:
     def own_process(self) -> ProcessId:
         """This process."""
         pid = os.getpid()
-        started = _started(pid)
+        fields = _stat(pid)
         return ProcessId(
             boot=_BOOT_ID.read_text(encoding="ascii").strip(),
             namespace=str(Path("/proc/self/ns/pid").stat().st_ino),
             pid=pid,
-            started=started if started is not None else 0,
+            started=int(fields[_STARTED]) if fields is not None else 0,
         )
 
     def runs(self, process: ProcessId) -> bool:
@@ -35,14 +37,18 @@ class LinuxMachine:
             return False
         except OSError:
             return True
-        started = _started(process.pid)
-        return started is None or process.started in (0, started)
+        fields = _stat(process.pid)
+        if fields is None:
+            return True
+        if fields[_STATE] in "ZX":  # dead, and nobody has asked for its end yet
+            return False
+        return process.started in (0, int(fields[_STARTED]))
 
 
-def _started(pid: int) -> int | None:
-    """When it was started, in clock ticks since boot; None when that cannot be read."""
+def _stat(pid: int) -> list[str] | None:
+    """Its ``stat`` from the third field on; None when that cannot be read."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return int(text.rpartition(")")[2].split()[_STARTED])
+    return text.rpartition(")")[2].split()

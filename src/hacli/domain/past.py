@@ -20,6 +20,8 @@ SETTLED = frozenset({"rejected", "not-sent"})
 """Answers after which the request certainly is not being carried out."""
 ACCEPTED = "accepted"
 EVACUATE = "evacuate"
+_ASKING = frozenset({"evacuate", "start"})
+"""The steps that ask Nova for servers."""
 _TRACES = frozenset({"rebuilding", "verified", "started"})
 _TRACED_ENDS = frozenset(end.value for end in (End.NO_HOST, End.FAILED, End.STUCK, End.WRONG_STATE))
 """What is said of a server only when Nova has shown what became of the request."""
@@ -70,12 +72,15 @@ def _take_request(past: dict[str, Past], event: Intent | Asked, age_s: float) ->
 def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, float]:
     """Starts in place whose fate no run has learned: how long ago each was asked for, in seconds.
 
-    ``events`` are oldest first.
+    ``events`` are oldest first. ``ANY_SERVER`` as in ``fold_past``.
     """
     asked: dict[str, float] = {}
     for stored in events:
         event = stored.event
-        if isinstance(event, Intent) and event.order != EVACUATE:
+        if isinstance(event, TookOver) and event.uncertain:
+            age_s = (now - stored.time).total_seconds()
+            asked = dict.fromkeys((ANY_SERVER, *asked), age_s)
+        elif isinstance(event, Intent) and event.order != EVACUATE:
             asked[event.server] = (now - stored.time).total_seconds()
         elif isinstance(event, Asked) and event.order != EVACUATE and event.outcome != "uncertain":
             asked.pop(event.server, None)
@@ -84,35 +89,38 @@ def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str,
     return asked
 
 
-def untraced(events: Iterable[StoredEvent]) -> frozenset[str]:
+def untraced(events: Iterable[StoredEvent], *, now: datetime, settle_s: float) -> frozenset[str]:
     """Servers that Nova may have been asked to move or start, and nothing but this journal says so.
 
     ``events`` are those of one host, oldest first. Neither an answer nor a trace of the request has
-    been seen; ``ANY_SERVER``: a run that was taken over may have asked for any of them.
+    been seen, and it is younger than ``settle_s``; ``ANY_SERVER``: a run that was taken over may
+    have asked for any of them.
     """
-    open_: set[str] = set()
+    open_: dict[str, datetime] = {}
     traced: set[str] = set()
     for stored in events:
         event = stored.event
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             open_.clear()
         elif isinstance(event, TookOver) and event.uncertain:
-            open_.add(ANY_SERVER)
-        elif isinstance(event, StepDone) and event.step in ("evacuate", "start"):
-            open_.discard(ANY_SERVER)  # each has an end of its own now
+            open_[ANY_SERVER] = stored.time
+        elif isinstance(event, StepDone) and event.step in _ASKING and event.status == "ok":
+            open_.pop(ANY_SERVER, None)  # every server of the host is verified
         elif isinstance(event, Intent):
-            open_.add(event.server)
+            open_[event.server] = stored.time
             traced.discard(event.server)
         elif isinstance(event, Asked) and event.outcome != "uncertain":
-            open_.discard(event.server)
+            open_.pop(event.server, None)
             traced.add(event.server)
         elif isinstance(event, ServerChanged):
             if event.status in _TRACES or event.code in _TRACED_ENDS:
-                open_.discard(event.id)
+                open_.pop(event.id, None)
                 traced.add(event.id)
-            elif event.code == End.UNKNOWN.value:
-                open_ |= {event.id} - traced
-    return frozenset(open_)
+            elif event.code == End.UNKNOWN.value and event.id not in traced:
+                open_.setdefault(event.id, stored.time)
+    return frozenset(
+        server for server, at in open_.items() if (now - at).total_seconds() < settle_s
+    )
 
 
 def _doubt_all(past: dict[str, Past], age_s: float) -> None:

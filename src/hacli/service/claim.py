@@ -13,7 +13,7 @@ from hacli.domain.cluster import ClusterView
 from hacli.domain.evacuation import ANY_SERVER
 from hacli.domain.events import TookOver, Warned
 from hacli.domain.gates import Gate, objections
-from hacli.domain.hosts import ComputeHost, recovering_run
+from hacli.domain.hosts import ComputeHost, connected, recovering_run
 from hacli.domain.past import untraced
 from hacli.domain.servers import ComputeService
 from hacli.errors import Busy, HacliError, Interrupted, Refused, SourceError
@@ -37,27 +37,39 @@ class HostClaim:
     """This run's claim of one host. Without a cluster there is none, and nothing to lose.
 
     Args:
-        host: Nova's name of it, which every way to call the host leads to.
+        host: It is claimed by Nova's name of it, which every way to call the host leads to.
         context: Who we are; with ``take_over`` a person says that the holder is gone.
+        settle_s: So old is a request without a trace when it counts as lost.
     """
 
-    def __init__(self, world: World, journal: Journal, host: str, context: "Context") -> None:
+    def __init__(
+        self,
+        world: World,
+        journal: Journal,
+        host: ComputeHost,
+        context: "Context",
+        *,
+        settle_s: float,
+    ) -> None:
+        assert host.service is not None
         self._world = world
         self._journal = journal
-        self._host = host
+        self._host = host.service.host
+        self._node = host.node.name if host.node is not None else None
         self._context = context
+        self._settle_s = settle_s
         self._text: str | None = None
+        self._settled = False
         self._taken_at = float("inf")
         self._known_at = float("-inf")
         self._other: str | None = None  # set: the claim is not ours any more, and what is there
 
     @contextmanager
-    def held(self, *, asks: bool = False) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Have the claim within; deleted at the end, also after an error or Ctrl-C.
 
-        Args:
-            asks: This run asks for servers. As long as this machine's journal alone knows of a
-                request, the claim stays: another controller could not know, and would ask again.
+        But as long as this machine's journal alone knows of a request for a server, of this run or
+        an earlier one, it stays: another controller could not know, and would ask again.
 
         Raises:
             Busy: Another run has it. Refused: its claim cannot be read by this hacli.
@@ -70,8 +82,12 @@ class HostClaim:
             limit_s = RELEASE_AFTER_SIGNAL_S
             raise
         finally:
-            if not (asks and self._leave()):
+            if not self._leave():
                 self._release(limit_s)
+
+    def settle(self) -> None:
+        """The host serves again: no request for its servers is open that could still matter."""
+        self._settled = True
 
     @property
     def ours(self) -> bool:
@@ -170,21 +186,25 @@ class HostClaim:
                 holder_run=holder.run,
                 holder=holder.words,
                 why=why,
-                uncertain=self._may_have_asked(holder, found),
+                uncertain=self._may_have_asked(holder, found, view),
             )
         )
         return self._put(lambda: cluster.replace_claim(self._host, old, mine.text), mine.text)
 
-    def _may_have_asked(self, holder: Claim, found: Gone | Held) -> bool:
+    def _may_have_asked(self, holder: Claim, found: Gone | Held, view: ClusterView) -> bool:
         """Whether the holder may have asked Nova for something that our journal does not know.
 
         A dead one has not if its journal is ours, because intents are on the disk before requests;
-        nor if the host is not forced down, because that comes before the first request.
+        nor if the host is away and not forced down, because that comes before the first request.
+        On a host that is back servers are started in place without.
         """
         if isinstance(found, Held) or not found.dead:
             return True
         if self._journal.read_events(run=holder.run):
             return False
+        node = view.node(self._node) if self._node is not None else None
+        if node is not None and connected(node):
+            return True
         service = ask(self._world, self._world.compute.read_services).of(self._host)
         return service is None or not service.known or service.forced_down
 
@@ -201,9 +221,13 @@ class HostClaim:
 
     def _leave(self) -> bool:
         """Whether the claim stays behind, for a request whose fate nobody else could learn."""
-        if self._text is None or not self.ours:
+        if self._text is None or not self.ours or self._settled:
             return False
-        servers = untraced(self._journal.read_events(host=self._host))
+        try:
+            events = self._journal.read_events(host=self._host)
+        except HacliError:
+            return True  # in doubt; the run has ended with the journal's own error already
+        servers = untraced(events, now=self._world.clock.now(), settle_s=self._settle_s)
         if not servers:
             return False
         count = "any" if ANY_SERVER in servers else str(len(servers))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.domain.evidence import (
@@ -20,6 +21,7 @@ from hacli.domain.evidence import (
     judge,
 )
 from hacli.domain.hosts import ComputeHost, connected, lost, opinion_counts
+from hacli.domain.power import PowerState
 from hacli.domain.servers import ComputeService, ServiceList
 from hacli.errors import SourceError
 from hacli.ports import Task, World
@@ -31,6 +33,8 @@ KEEP = 40
 FULL_VIEW_S = 60.0
 """For so long after a power-off the whole cluster is read, for neighbours that vanish with it."""
 FULL_VIEW_EVERY_S = 30.0
+FULL_VIEW_ALONE_EVERY_S = 5.0
+"""Where no BMC answers: what Pacemaker is about to do to the host stands in the full view only."""
 LOOK_LIMIT_S = 20.0
 
 
@@ -145,7 +149,9 @@ class DeathWatch:
     def _wants_full_view(self) -> bool:
         now = self._world.clock.monotonic()
         recent_order = not self._orders or now - self._orders[-1].at <= FULL_VIEW_S
-        return recent_order or now - self._full_view_at >= FULL_VIEW_EVERY_S
+        alone = not isinstance(self.power, PowerReading)
+        every_s = FULL_VIEW_ALONE_EVERY_S if alone else FULL_VIEW_EVERY_S
+        return recent_order or now - self._full_view_at >= every_s
 
     def _read_power(self) -> object:
         assert self._host.bmc is not None
@@ -182,14 +188,16 @@ class DeathWatch:
         if name == "power":
             power = silence or answer
             assert isinstance(power, PowerReading | Silence)
-            self._power = (*self._power, power)[-KEEP:]
+            self._power = _kept(self._power, power, vital=_reads_on)
         elif name == "claim":
             if isinstance(answer, ClaimState):
                 self._claim.hear(answer.text, counts=answer.counts, at=began)
         elif name == "node":
-            self._node = (*self._node, silence or self._node_reading(answer, began))[-KEEP:]
+            word = silence or self._node_reading(answer, began)
+            self._node = _kept(self._node, word, vital=_counts)
         else:
-            self._heartbeat = (*self._heartbeat, silence or self._beat(answer, began))[-KEEP:]
+            beat = silence or self._beat(answer, began)
+            self._heartbeat = _kept(self._heartbeat, beat)
 
     def _beat(self, answer: object, began: float) -> HeartbeatReading | Silence:
         assert isinstance(answer, _ServicesRead)
@@ -295,6 +303,32 @@ class _ApiClock:
             self._start = (max(newest, service.updated_at + lead), read.answered_at)
         began, at = self._start
         return began + timedelta(seconds=max(0.0, read.asked_at - at))
+
+
+Word = TypeVar("Word")
+
+
+def _kept(
+    words: tuple[Word, ...], word: Word, *, vital: Callable[[Word], bool] = lambda _word: False
+) -> tuple[Word, ...]:
+    """With one word more, the newest of them, and of the others the newest that is vital.
+
+    Of silences in a row only the last says anything; and it takes no sign of life back, however
+    often it is heard.
+    """
+    if isinstance(word, Silence) and words and isinstance(words[-1], Silence):
+        words = words[:-1]
+    words = (*words, word)
+    forgotten = [old for old in words[:-KEEP] if vital(old)]
+    return (*forgotten[-1:], *words[-KEEP:])
+
+
+def _reads_on(word: PowerReading | Silence) -> bool:
+    return isinstance(word, PowerReading) and word.state is PowerState.ON
+
+
+def _counts(word: NodeReading | Silence) -> bool:
+    return isinstance(word, NodeReading) and word.opinion_counts
 
 
 def _connected_nodes(view: ClusterView | None) -> frozenset[str]:

@@ -69,7 +69,7 @@ def start_run(
         host=host,
         policy=policy,
         journal=journal,
-        claim=HostClaim(world, journal, host.service.host, context),
+        claim=HostClaim(world, journal, host, context, settle_s=policy.settle_s),
         sources_view=sources.cluster,
         services=require_sources(sources),
     )
@@ -161,12 +161,13 @@ class Enabling:
         """
         service = read_service(self._world, self._run.nova_host)
         name, run_id = self._run.host.name, self._run.journal.run
-        if service.enabled and not service.forced_down and not self._has_gate():
+        if service.enabled and not service.forced_down and not self._has_traces():
             text = f"{name} is already enabled"
             return Switched(host=name, run=run_id, verb="enable", already=text)
         with self._run.claim.held():
             self._run.claim.require()
             self._enable(service)
+            self._run.claim.settle()
         return Switched(host=name, run=run_id, verb="enable", kept=tuple(self._kept))
 
     def _enable(self, service: ComputeService) -> None:
@@ -185,6 +186,13 @@ class Enabling:
     def _has_gate(self) -> bool:
         node = self._run.host.node
         return node is not None and GATE_ATTRIBUTE in node.attributes
+
+    def _has_traces(self) -> bool:
+        """A recovery has left something on the node or in the CIB."""
+        node, view = self._run.host.node, self._run.sources_view
+        noted = node is not None and FORCED_DOWN_ATTRIBUTE in node.attributes
+        claimed = view is not None and self._run.nova_host in view.claims
+        return noted or claimed or self._has_gate()
 
     def _refuse_open_evacuations(self) -> None:
         """Starting nova-compute now would make it destroy the guests of these (facts A.6)."""

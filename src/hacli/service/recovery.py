@@ -365,14 +365,15 @@ def carry_out(
         host=prepared.host,
         policy=policy,
         journal=journal,
-        claim=HostClaim(world, journal, prepared.host.service.host, options.context),
+        claim=HostClaim(world, journal, prepared.host, options.context, settle_s=policy.settle_s),
         sources_view=prepared.sources.cluster,
         services=prepared.services,
     )
     _record_start(run, prepared, options)
-    if prepared.already is not None and not options.power_on:
+    left = run.sources_view is not None and run.nova_host in run.sources_view.claims
+    if prepared.already is not None and not options.power_on and not left:
         return _carry_out(run, prepared, options)  # nothing is changed, so nothing is claimed
-    with run.claim.held(asks=options.verb is not Verb.FENCE):
+    with run.claim.held():
         return _carry_out(run, prepared, options)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hacli.domain.cluster import ClusterView
-from hacli.domain.evacuation import End, Ended, Reason, Skip
+from hacli.domain.evacuation import ANY_SERVER, End, Ended, Reason, Skip
 from hacli.domain.events import Asked, Intent, Progressed, ServerChanged
 from hacli.domain.gates import objections
 from hacli.domain.servers import (
@@ -62,6 +62,8 @@ LIST_EVERY_S = 2.0
 HOST_EVERY_S = 4.0
 """How often the host itself is looked at while servers are being started on it."""
 LOOK_AGAIN_S = 2.0
+STILL_S = 0.5
+"""Two clocks are read one after the other; more than that between them is no running process."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,14 @@ class StartInPlace:
         self._host = run.host
         self._fenced_at = fenced_at
         self._servers = {start.server.id: start.server for start in plan.starts}
+        self._stood_s = self._stood_still_s()
         began = self._now
         self._runs = {
             key: StartRun(
                 server=server,
                 seen_at=NEVER,
                 began=began,
-                intent_age_s=intents.get(key),
+                intent_age_s=intents.get(key, intents.get(ANY_SERVER)),
             )
             for key, server in self._servers.items()
         }
@@ -117,6 +120,7 @@ class StartInPlace:
         self._list_began = NEVER
         self._check: _Check | None = None
         self._check_began = NEVER
+        self._asked_cluster_at = NEVER
         self._back_at = NEVER
         self._heard_at = began
         self._silent_why = "nobody answers"
@@ -136,6 +140,7 @@ class StartInPlace:
             self._tell(skip.server, "skipped", text=skip.text, code=skip.reason.value)
         try:
             while len(self._ends) < len(self._runs):
+                self._forget_after_standstill()
                 self._take_in()
                 self._check_host()
                 self._advance()
@@ -151,7 +156,27 @@ class StartInPlace:
 
     @property
     def _now(self) -> float:
-        return self._world.clock.monotonic()
+        return self._world.clock.awake()
+
+    def _stood_still_s(self) -> float:
+        """How long this process has not run: what it read before that is older than it seems."""
+        return self._world.clock.monotonic() - self._world.clock.awake()
+
+    def _forget_after_standstill(self) -> None:
+        """Who stood still has seen nothing meanwhile: all is read again before anything is asked.
+
+        Answers to requests are heard all the same, and no limit has run on.
+        """
+        stood_s = self._stood_still_s()
+        if stood_s - self._stood_s < STILL_S:
+            return
+        self._stood_s = stood_s
+        self._back_at = NEVER
+        self._check, self._listing = None, None
+        self._check_began = self._list_began = NEVER
+        self._looks.clear()
+        for key, run in self._runs.items():
+            self._runs[key] = replace(run, seen_at=NEVER, found=None, looked_at=NEVER)
 
     def _take_in(self) -> None:
         for key, (way, task) in tuple(self._asking.items()):
@@ -214,7 +239,7 @@ class StartInPlace:
         """The host is back, taken back and up: read again before and while anything is asked."""
         due = self._now - self._check_began >= HOST_EVERY_S
         if self._check is None and due:
-            self._check_began = self._now
+            self._check_began, self._asked_cluster_at = self._now, self._world.clock.monotonic()
             cluster, compute, tasks = self._world.cluster, self._world.compute, self._world.tasks
             assert cluster is not None
             self._check = _Check(
@@ -235,7 +260,7 @@ class StartInPlace:
         assert node is not None
         assert service is not None
         claim = self._run.claim
-        claim.hear(view.claims.get(service.host), counts=view.acts, at=self._check_began)
+        claim.hear(view.claims.get(service.host), counts=view.acts, at=self._asked_cluster_at)
         if not self._asking:
             claim.check()
         host = replace(self._host, node=view.node(node.name), service=services.of(service.host))
@@ -292,7 +317,7 @@ class StartInPlace:
     def _is_fresh(self, run: StartRun) -> bool:
         oldest = min(run.looked_at, run.seen_at, self._back_at)
         recent = self._now - oldest <= self._run.policy.evidence_max_age_s
-        return recent and self._run.claim.is_known(self._now)
+        return recent and self._run.claim.is_known(self._world.clock.monotonic())
 
     def _ask(self, key: str, run: StartRun, way: Way) -> None:
         """Intent on disk, then the request; its outcome is recorded when it comes back."""
@@ -310,7 +335,12 @@ class StartInPlace:
         )
         compute = self._world.compute
         post = compute.start if way is Way.START else compute.hard_reboot
-        task = self._world.tasks.submit(lambda: post(key, may_send=lambda: self._is_fresh(run)))
+        stood_s = self._stood_s
+
+        def may_send() -> bool:
+            return self._stood_still_s() - stood_s < STILL_S and self._is_fresh(run)
+
+        task = self._world.tasks.submit(lambda: post(key, may_send=may_send))
         self._asking[key] = (way, task)
         self._tell(run.server, "starting", text=way.value)
 
