@@ -3,6 +3,7 @@
 import pytest
 
 from hacli.domain.evacuation import End, Reason
+from hacli.domain.gates import objections
 from hacli.domain.hosts import GATE_ATTRIBUTE
 from hacli.errors import Busy, Failed, HacliError, Interrupted, Refused
 from hacli.lab.cib import RebootAction
@@ -521,3 +522,18 @@ def test_a_take_over_doubts_starts_too(build: NewSite, how: str) -> None:
 
     assert early == []
     assert late.complete
+
+
+def test_a_dry_run_says_that_another_run_has_the_host(site: Site) -> None:
+    """It asks the same checks as the run that it stands for."""
+    _outage(site, 12)
+    told: list[list[str | None]] = []
+
+    def second() -> None:
+        other = site.operator(store=site.other_controller(), at="controller-2")
+        told.append([gate.code for gate in objections(other.prepare("compute-1").gates)])
+
+    site.when(lambda: len(_starts(site)) >= 4, second)
+    site.operator().recover("compute-1")
+
+    assert told == [["LOCKED"]]

@@ -153,10 +153,16 @@ def prepare(
     services = require_sources(sources)
     host = find_host(hosts, name)
     require_service(host)
+
+    def claim() -> tuple[Gate, ...]:
+        take_over = options.context.take_over
+        return claim_gate(world, host, sources.cluster, history, take_over=take_over)
+
     if options.verb is Verb.RECOVER and ALLOW_HEALTHY not in options.allowed:
         fenced_at = fenced_and_back(host, sources.cluster)
         if fenced_at is not None:
-            return _prepare_starts(world, host, sources, fenced_at, policy=policy, options=options)
+            there = _prepare_starts(world, host, sources, fenced_at, policy=policy, options=options)
+            return replace(there, gates=there.gates + claim())
     first = fencing.read_bmc_first(world, host)
     facts = GateFacts(
         host=host,
@@ -168,9 +174,7 @@ def prepare(
         storm_share=policy.storm_share,
     )
     plan = Plan(runs=(), skips=())
-    gates = gates_to_fence(facts, options.allowed)
-    take_over = options.context.take_over
-    gates += claim_gate(world, host, sources.cluster, history, take_over=take_over)
+    gates = gates_to_fence(facts, options.allowed) + claim()
     if options.verb is not Verb.FENCE:
         assert host.service is not None
         events = history.read_events(host=host.service.host) if history is not None else ()
