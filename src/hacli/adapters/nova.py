@@ -3,8 +3,7 @@
 Writes are sent exactly once; what each came to is a value (``nova_api.Writer``).
 """
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -127,22 +126,6 @@ class Nova:
             if shapes.is_partial(record):
                 raise shapes.ShapeError(f"the cell of server {server_id} is down")
             return shapes.parse_server(record)
-
-    def read_changed(self, servers: Collection[str], *, since: datetime) -> tuple[Server, ...]:
-        """Those of these servers that one page of Nova's changes since then has, of all hosts.
-
-        Nova lists deleted ones, too (facts A.3); they are no servers any more.
-        """
-        api = self._api()
-        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        query = {"all_tenants": "1", "changes-since": moment}
-        records = api.read.page("/servers/detail", "servers", query)
-        with api.endpoint.understood():
-            return tuple(
-                shapes.parse_server(record)
-                for record in records
-                if shapes.parse_id(record, "id") in servers and not shapes.is_gone(record)
-            )
 
     def read_hypervisor_servers(self, host: str) -> frozenset[str]:
         """Ids of the servers that the hypervisors of exactly this Nova host show.
