@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import lru_cache
 
 
 def xml_text(element: ET.Element) -> str:
@@ -28,6 +29,7 @@ def _write(element: ET.Element, indent: str, lines: list[str]) -> None:
         lines.append(f"{begin}>{text}</{element.tag}>" if text else f"{begin}/>")
 
 
+@lru_cache(maxsize=1 << 16)  # a simulated day prints the same few thousand values a million times
 def _escaped(value: str) -> str:
     return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
 
@@ -65,6 +67,7 @@ def attach(
     return ET.SubElement(parent, tag, written)
 
 
+@lru_cache(maxsize=1 << 16, typed=True)  # True and 1 are equal, and different texts
 def as_text(value: str | int) -> str:
     """``true``, ``false``, or the value's own text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
