@@ -140,6 +140,13 @@ class Compute(Protocol):
         """One server; None when Nova says that there is none (404)."""
         ...
 
+    def read_changed(self, servers: Collection[str], *, since: datetime) -> tuple[Server, ...]:
+        """Those of these servers (ids) that one page of Nova's newest changes since then has.
+
+        Not in it: what was deleted, what a cell hides that is down, and what was left alone.
+        """
+        ...
+
     def read_hypervisor_servers(self, host: str) -> frozenset[str]:
         """Ids of the servers that the hypervisor list (``with_servers``) shows on this host."""
         ...

@@ -119,6 +119,21 @@ def test_a_server_is_read_or_there_is_none() -> None:
     assert absent is None
 
 
+def test_what_has_changed_is_one_page_of_what_was_asked_for() -> None:
+    """Others, deleted ones and what a cell that is down hides are not in it."""
+    partial: Record = {"id": "server-4", "status": "UNKNOWN", "tenant_id": "p", "links": []}
+    records = [server(1), server(2), server(3) | {"status": "DELETED"}, partial]
+    answer = Reply(body={"servers": records})
+    since = datetime(2026, 11, 23, 3, 0, 5, 700000, tzinfo=UTC)
+    with NovaServer(answer=lambda _: answer) as nova:
+        found = nova.nova().read_changed(("server-1", "server-3", "server-4"), since=since)
+
+    assert [s.id for s in found] == ["server-1"]
+    assert [request.query for request in nova.requests] == [
+        {"all_tenants": "1", "changes-since": "2026-11-23T03:00:05Z", "deleted": "False"}
+    ]
+
+
 def test_a_server_of_a_cell_that_is_down_is_unreadable() -> None:
     """It exists, and nothing else is known: neither a value nor None would be true."""
     partial = Reply(body={"server": {"id": "s1", "status": "UNKNOWN", "tenant_id": "p"}})

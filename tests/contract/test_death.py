@@ -1,7 +1,7 @@
 """A compute host dies, is fenced by OFF, its servers are evacuated, and it returns."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -232,6 +232,19 @@ class TestDeathOfAHost:
         assert (newest.action, newest.request_id) == ("evacuate", outcome.request_id)
         assert newest.message is None
         assert site.compute.read_evacuations_of(wanted) == (record,)
+
+    def test_what_an_evacuation_has_changed_is_listed_as_changed(
+        self, site: Site, story: Story
+    ) -> None:
+        """One list shows all that have arrived, as each alone; later than that there is nothing."""
+        wanted = story.servers["active"]
+        (record,) = records(site, story.host, wanted)
+
+        changed = site.compute.read_changed((wanted,), since=record.created_at)
+        later = site.compute.read_changed((wanted,), since=record.created_at + timedelta(days=1))
+
+        assert changed == (server(site, wanted),)
+        assert later == ()
 
     def test_a_resize_that_waits_for_confirmation_is_an_unfinished_move(
         self, site: Site, story: Story

@@ -3,7 +3,8 @@
 Writes are sent exactly once; what each came to is a value (``nova_api.Writer``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -126,6 +127,22 @@ class Nova:
             if shapes.is_partial(record):
                 raise shapes.ShapeError(f"the cell of server {server_id} is down")
             return shapes.parse_server(record)
+
+    def read_changed(self, servers: Collection[str], *, since: datetime) -> tuple[Server, ...]:
+        """Those of these servers that one page of Nova's changes since then has, of all hosts.
+
+        Such a list has deleted ones, too, unless an administrator says otherwise (facts A.3).
+        """
+        api = self._api()
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"all_tenants": "1", "changes-since": moment, "deleted": "False"}
+        records = api.read.page("/servers/detail", "servers", query)
+        with api.endpoint.understood():
+            return tuple(
+                shapes.parse_server(record)
+                for record in records
+                if shapes.parse_id(record, "id") in servers and not shapes.is_gone(record)
+            )
 
     def read_hypervisor_servers(self, host: str) -> frozenset[str]:
         """Ids of the servers that the hypervisors of exactly this Nova host show.

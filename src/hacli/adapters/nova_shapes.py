@@ -118,6 +118,11 @@ def is_partial(record: Json) -> bool:
     return record.get("status") == "UNKNOWN" and HOST not in record
 
 
+def is_gone(record: Json) -> bool:
+    """A server that was deleted, which lists of changes show, or one of a cell that is down."""
+    return record.get("status") == "DELETED" or is_partial(record)
+
+
 def host_of(record: Json) -> str | None:
     """The Nova host a server record names; None for one that has none yet.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 from hacli.lab.cloud_records import Server, VmState
 from hacli.lab.http_shapes import HttpRefusal, Response
@@ -102,6 +103,9 @@ def _project_wanted(call: Call, filters: dict[str, str], *, detail: bool) -> str
 
 def _matches(call: Call, server: Server, filters: dict[str, str], *, project: str | None) -> bool:
     if server.vm_state is VmState.SOFT_DELETED and "status" not in filters:
+        return False
+    since = filters.get("changes-since")
+    if since is not None and server.updated < datetime.fromisoformat(since).timestamp():
         return False
     exact: dict[str, object] = {
         "vm_state": str(server.vm_state),

@@ -5,8 +5,9 @@ what each server needs next is decided by ``domain.evacuation.next_move``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from hacli.domain.evacuation import (
     Ask,
@@ -51,6 +52,12 @@ LOOK_EVERY_S = 4.0
 LOOK_IDLE_EVERY_S = 15.0
 """And when all have been sent: a host that returns now is told to the operator."""
 VERIFY_EVERY_S = 1.0
+VERIFY_BESIDE_S = 3.0
+"""How often what has arrived is read back: when all has, and while Nova is still at work."""
+LIST_FROM = 4
+"""So many servers are read back by one list of what Nova has changed since they were asked for."""
+CLOCKS_APART_S = 60.0
+"""By so much the clocks of Nova's own machines may differ; one that is left out is read alone."""
 TRACE_EVERY_S = 15.0
 ASKS_AT_ONCE = 16
 """Requests on the way to Nova's API (docs/performance.md)."""
@@ -123,7 +130,9 @@ class Evacuation:
         self._ends: dict[str, ServerEnd] = {}
         self._asking: dict[str, Task[RequestOutcome]] = {}
         self._asked_at: dict[str, float] = {}
-        self._reading: dict[str, Task[Server | None]] = {}
+        self._reading: Task[Mapping[str, Server | None]] | None = None
+        self._reading_of: tuple[str, ...] = ()
+        self._read_back_at = float("-inf")
         self._looking: dict[str, Task[tuple[tuple[InstanceAction, ...], int]]] = {}
         self._moves: dict[str, Move] = {}
         self._read_at: dict[str, float] = {}
@@ -159,6 +168,7 @@ class Evacuation:
             self._decide()
             self._reprove()
             self._advance()
+            self._read_back()
             self._poll()
             self._report_progress()
             self._sleep()
@@ -181,10 +191,9 @@ class Evacuation:
         if self._polling is not None and self._polling.done:
             self._take_records(self._polling)
             self._polling = None
-        for key, reading in tuple(self._reading.items()):
-            if reading.done:
-                del self._reading[key]
-                self._take_server(key, reading)
+        if self._reading is not None and self._reading.done:
+            reading, self._reading = self._reading, None
+            self._take_servers(reading)
         for key, looking in tuple(self._looking.items()):
             if looking.done:
                 del self._looking[key]
@@ -225,13 +234,17 @@ class Evacuation:
             return replace(run, arrived_at=self._now)
         return run
 
-    def _take_server(self, key: str, task: Task[Server | None]) -> None:
-        run = self._runs[key]
+    def _take_servers(self, task: Task[Mapping[str, Server | None]]) -> None:
         try:
-            server = task.result()
+            found = task.result()
         except SourceError as error:
-            self._bear_silence(run, error)
+            for key in self._reading_of:
+                self._bear_silence(self._runs[key], error)
             return
+        for key, server in found.items():
+            self._take_server(self._runs[key], server)
+
+    def _take_server(self, run: ServerRun, server: Server | None) -> None:
         move = verify_server(run, server, self._run.nova_host)
         if isinstance(move, Ended):
             self._end(run, move, to=server.host if server else None)
@@ -317,8 +330,8 @@ class Evacuation:
             run = self._runs[key]
             if isinstance(move, Ended):
                 self._end(run, move)
-            elif isinstance(move, Verify):
-                self._verify(run)
+            elif isinstance(move, Verify) and run.arrived_at is None:
+                self._runs[key] = replace(run, arrived_at=self._now)
             elif isinstance(move, Look):
                 self._look(key)
             elif (
@@ -330,12 +343,23 @@ class Evacuation:
                 busy += 1
                 self._ask(run, move.target)
 
-    def _verify(self, run: ServerRun) -> None:
-        key = run.server.id
-        if run.arrived_at is None:
-            self._runs[key] = replace(run, arrived_at=self._now)
-        if key not in self._reading and self._due(key, VERIFY_EVERY_S):
-            self._reading[key] = self._world.tasks.submit(_ReadServer(self._run, key))
+    def _read_back(self) -> None:
+        """Law L5, of all that have arrived at once: while Nova rebuilds, each question costs it."""
+        arrived = [
+            run
+            for run in self._open_runs()
+            if isinstance(self._moves.get(run.server.id), Verify) and run.arrived_at is not None
+        ]
+        if not arrived or self._reading is not None:
+            return
+        all_have = len(arrived) + len(self._ends) == len(self._runs)
+        if self._now - self._read_back_at < (VERIFY_EVERY_S if all_have else VERIFY_BESIDE_S):
+            return
+        self._read_back_at = self._now
+        self._reading_of = tuple(run.server.id for run in arrived)
+        asked_at = [run.migration.created_at for run in arrived if run.migration is not None]
+        since = min(asked_at) - timedelta(seconds=CLOCKS_APART_S)
+        self._reading = self._world.tasks.submit(_ReadServers(self._run, self._reading_of, since))
 
     def _look(self, key: str) -> None:
         """Search the action log; not after a 2xx, whose migration the next poll will show."""
@@ -391,12 +415,13 @@ class Evacuation:
     def _sleep(self) -> None:
         tasks: list[Task[object]] = [
             *self._asking.values(),
-            *self._reading.values(),
             *self._looking.values(),
             *self._watch.looking,
         ]
         if self._polling is not None:
             tasks.append(self._polling)
+        if self._reading is not None:
+            tasks.append(self._reading)
         if any(task.done for task in tasks) or len(self._ends) == len(self._runs):
             return
         if tasks:
@@ -501,12 +526,21 @@ class _Request:
 
 
 @dataclass(frozen=True)
-class _ReadServer:
-    run: Run
-    server_id: str
+class _ReadServers:
+    """These servers as Nova has them now; those that a list leaves out are asked for alone."""
 
-    def __call__(self) -> Server | None:
-        return self.run.world.compute.read_server(self.server_id)
+    run: Run
+    ids: tuple[str, ...]
+    since: datetime
+
+    def __call__(self) -> Mapping[str, Server | None]:
+        compute = self.run.world.compute
+        listed: tuple[Server, ...] = ()
+        if len(self.ids) >= LIST_FROM:
+            listed = compute.read_changed(self.ids, since=self.since)
+        found: dict[str, Server | None] = {server.id: server for server in listed}
+        missing = (key for key in self.ids if key not in found)
+        return found | {key: compute.read_server(key) for key in missing}
 
 
 @dataclass(frozen=True)
