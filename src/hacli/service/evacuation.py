@@ -538,9 +538,8 @@ class _ReadServers:
         listed: tuple[Server, ...] = ()
         if len(self.ids) >= LIST_FROM:
             listed = compute.read_changed(self.ids, since=self.since)
-        found: dict[str, Server | None] = {server.id: server for server in listed}
-        missing = (key for key in self.ids if key not in found)
-        return found | {key: compute.read_server(key) for key in missing}
+        found = {server.id: server for server in listed}
+        return {key: found.get(key) or compute.read_server(key) for key in self.ids}
 
 
 @dataclass(frozen=True)
