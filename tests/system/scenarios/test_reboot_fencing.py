@@ -46,16 +46,18 @@ def test_a_reboot_is_turned_into_off_before_the_node_rejoins(scene: Scene) -> No
 def test_the_servers_of_a_node_that_has_rejoined_are_started_in_place(scene: Scene) -> None:
     """Its servers are still its own: Nova calls them ACTIVE, and no guest of them runs."""
     host = scene.take()
+    service = scene.plan.nova_name(host)
     servers = scene.boot(host, volumes=2)
     scene.lose(host)
+    last_beat = scene.api.services()[service]["updated_at"]
     scene.wait(lambda: scene.facts.is_healthy(host), f"{host} has rejoined")
-    scene.api.wait_for_service(scene.plan.nova_name(host), state="up")
+    scene.api.wait_for_heartbeat(service, after=last_beat)
 
     ended = scene.recover(host)
     again = scene.recover(host)
 
     assert (ended.code, again.code) == (0, 0), ended
-    moved = {r["instance_uuid"] for r in scene.api.evacuations(scene.plan.nova_name(host))}
+    moved = {r["instance_uuid"] for r in scene.api.evacuations(service)}
     assert moved.isdisjoint(servers)
     assert scene.machine(host).powered, "a repaired host is not fenced again (L7)"
     assert scene.running(servers) == dict.fromkeys(servers, (host,))
