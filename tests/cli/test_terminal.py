@@ -104,7 +104,7 @@ def test_ctrl_c_at_the_question_leaves_at_once(lab: Lab) -> None:
 
     assert code == 130
     assert time.monotonic() - began < 1
-    assert "State  Nothing was changed." in _lines(screen)
+    assert "State  Nothing was changed." in _lines(screen), screen.seen
     assert "Traceback" not in screen.seen
 
 

@@ -88,9 +88,9 @@ def _read_line(question: str) -> str:
 
     The question goes to stderr: stdout is for the result.
     """
-    click.echo(question, nl=False, err=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        click.echo(question, nl=False, err=True)
         line = sys.stdin.readline()
         if not line.endswith("\n"):  # Ctrl-D: the terminal has not begun a new line
             click.echo("", err=True)
