@@ -252,7 +252,11 @@ def _stopped_together(
     )
 
     def stop(case: Case, host: str) -> Told:
-        return operators.stop(case, host, lambda: _wait_at(passed), clock)
+        try:
+            return operators.stop(case, host, lambda: _wait_at(passed), clock)
+        except BaseException:
+            passed.abort()  # the others wait for this one
+            raise
 
     return list(pool.map(stop, cases, host_names(len(cases))))
 

@@ -175,7 +175,10 @@ class Running:
         """Stopped by a signal, or ended without having come by its point."""
         if self.child.poll() is not None:
             return True
-        stat = Path(f"/proc/{self.child.pid}/stat").read_text(encoding="utf-8")
+        try:
+            stat = Path(f"/proc/{self.child.pid}/stat").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            return True  # it has ended since
         return stat.rpartition(")")[2].split()[0] == "T"
 
     def end(self) -> Ended:
