@@ -26,7 +26,7 @@ from tests.system.stack.session import stack_of
 from tests.system.stack.stack import Stack
 from tests.system.stack.waiting import wait_until
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 HOSTS = 8
 SERVERS = 6
