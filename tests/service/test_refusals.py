@@ -122,7 +122,7 @@ def test_without_quorum_nothing_is_begun(site: Site) -> None:
 
     refusal = _refusal(site.operator(), allowed=frozenset(FLAGS))
 
-    assert refusal.code in ("NO_QUORUM", "MAINTENANCE_MODE")
+    assert refusal.code == "NO_QUORUM"
 
 
 def test_quorum_lost_in_the_middle_stops_new_requests(site: Site) -> None:

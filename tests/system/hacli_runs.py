@@ -100,10 +100,16 @@ class Running:
         return self.out.read_text(encoding="utf-8")
 
     def signal(self, number: int) -> None:
-        """Send it to hacli itself, which is the child of the process that entered the node."""
+        """Send it to hacli itself, which is the child of the process that entered the node.
+
+        That one stops itself when its child is stopped (nsenter of util-linux), and is continued,
+        too.
+        """
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         for child in children.split():
             os.kill(int(child), number)
+        if number in (signal.SIGCONT, signal.SIGKILL):
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, if it runs."""

@@ -64,6 +64,7 @@ T = TypeVar("T")
 
 READ_AGAIN_S = 3.0
 ALLOW_HEALTHY = "--allow-healthy"
+QUORUM_GATE = "quorum"
 
 
 class Verb(Enum):
@@ -278,13 +279,15 @@ def _already(host: ComputeHost, plan: Plan, options: Options) -> str | None:
 
 
 def require_gates(prepared: Prepared, options: Options) -> None:
-    """Raise for the first gate that does not hold.
+    """Raise for the first gate that does not hold; the quorum's comes before all others.
+
+    A part of the cluster without quorum stops what it runs, and so has opinions that mean nothing.
 
     Raises:
         NotFenced: Nothing can cut the host's power, or `evacuate` would have to (exit 5).
         Refused: any other objection.
     """
-    for gate in objections(prepared.gates):
+    for gate in sorted(objections(prepared.gates), key=lambda gate: gate.name != QUORUM_GATE):
         if gate.name == CLAIM_GATE:
             raise refusal(prepared.host.name, gate)
         if options.verb is Verb.EVACUATE and gate.name == "host is down":
