@@ -286,3 +286,25 @@ def test_an_on_is_not_forgotten_after_forty_silences(site: Site) -> None:
 
     assert site.log.evacuations() == ()
     assert site.running(server) == {server: ("compute-1",)}
+
+
+def test_a_server_that_cannot_be_read_back_hides_no_other(site: Site) -> None:
+    """The first list of changes is lost, and one server stays unreadable alone and in no list."""
+    ids = site.seed("compute-1", 24)
+    site.lose("compute-1")
+    operator = site.operator(policy=Policy(window=24, poll_s=5.0))
+    faults = operator.nova.line.faults
+    lists = WireFault(Wire.DROPPED, "GET", "servers/detail", times=2)
+
+    def fail() -> None:
+        faults.append(lists)
+        faults.append(WireFault(Wire.DROPPED, "GET", f"servers/{ids[0]}"))
+
+    site.when(lambda: len(site.log.evacuations()) > 0, fail)
+    result = operator.recover("compute-1")
+
+    assert lists.times == 0
+    unread = {end.server.id for end in result.evacuated.failed}
+    assert unread <= {ids[0]}
+    assert len(result.evacuated.verified) == 24 - len(unread)
+    assert [len(site.log.evacuations(key)) for key in ids] == [1] * 24

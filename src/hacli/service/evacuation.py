@@ -5,9 +5,9 @@ what each server needs next is decided by ``domain.evacuation.next_move``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hacli.domain.evacuation import (
     Ask,
@@ -130,8 +130,9 @@ class Evacuation:
         self._ends: dict[str, ServerEnd] = {}
         self._asking: dict[str, Task[RequestOutcome]] = {}
         self._asked_at: dict[str, float] = {}
-        self._reading: Task[Mapping[str, Server | None]] | None = None
-        self._reading_of: tuple[str, ...] = ()
+        self._reading: dict[str, Task[Server | None]] = {}
+        self._listing: Task[tuple[Server, ...]] | None = None
+        self._listing_of: tuple[str, ...] = ()
         self._read_back_at = float("-inf")
         self._looking: dict[str, Task[tuple[tuple[InstanceAction, ...], int]]] = {}
         self._moves: dict[str, Move] = {}
@@ -191,9 +192,13 @@ class Evacuation:
         if self._polling is not None and self._polling.done:
             self._take_records(self._polling)
             self._polling = None
-        if self._reading is not None and self._reading.done:
-            reading, self._reading = self._reading, None
-            self._take_servers(reading)
+        for key, reading in tuple(self._reading.items()):
+            if reading.done:
+                del self._reading[key]
+                self._take_reading(self._runs[key], reading)
+        if self._listing is not None and self._listing.done:
+            listing, self._listing = self._listing, None
+            self._take_listing(listing)
         for key, looking in tuple(self._looking.items()):
             if looking.done:
                 del self._looking[key]
@@ -234,15 +239,25 @@ class Evacuation:
             return replace(run, arrived_at=self._now)
         return run
 
-    def _take_servers(self, task: Task[Mapping[str, Server | None]]) -> None:
+    def _take_listing(self, task: Task[tuple[Server, ...]]) -> None:
+        """What the list leaves out, or all if it fails, is read alone: one must not hide others."""
         try:
-            found = task.result()
+            found = {server.id: server for server in task.result()}
+        except SourceError:
+            found = {}
+        for key in self._listing_of:
+            if key in found:
+                self._take_server(self._runs[key], found[key])
+            else:
+                self._read_alone(key)
+
+    def _take_reading(self, run: ServerRun, task: Task[Server | None]) -> None:
+        try:
+            server = task.result()
         except SourceError as error:
-            for key in self._reading_of:
-                self._bear_silence(self._runs[key], error)
+            self._bear_silence(run, error)
             return
-        for key, server in found.items():
-            self._take_server(self._runs[key], server)
+        self._take_server(run, server)
 
     def _take_server(self, run: ServerRun, server: Server | None) -> None:
         move = verify_server(run, server, self._run.nova_host)
@@ -348,18 +363,28 @@ class Evacuation:
         arrived = [
             run
             for run in self._open_runs()
-            if isinstance(self._moves.get(run.server.id), Verify) and run.arrived_at is not None
+            if isinstance(self._moves.get(run.server.id), Verify)
+            and run.arrived_at is not None
+            and run.server.id not in self._reading
         ]
-        if not arrived or self._reading is not None:
+        if not arrived or self._listing is not None:
             return
-        all_have = len(arrived) + len(self._ends) == len(self._runs)
+        all_have = len(arrived) + len(self._reading) + len(self._ends) == len(self._runs)
         if self._now - self._read_back_at < (VERIFY_EVERY_S if all_have else VERIFY_BESIDE_S):
             return
         self._read_back_at = self._now
-        self._reading_of = tuple(run.server.id for run in arrived)
+        ids = tuple(run.server.id for run in arrived)
+        if len(ids) < LIST_FROM:
+            for key in ids:
+                self._read_alone(key)
+            return
         asked_at = [run.migration.created_at for run in arrived if run.migration is not None]
         since = min(asked_at) - timedelta(seconds=CLOCKS_APART_S)
-        self._reading = self._world.tasks.submit(_ReadServers(self._run, self._reading_of, since))
+        compute, self._listing_of = self._world.compute, ids
+        self._listing = self._world.tasks.submit(lambda: compute.read_changed(ids, since=since))
+
+    def _read_alone(self, key: str) -> None:
+        self._reading[key] = self._world.tasks.submit(_ReadServer(self._run, key))
 
     def _look(self, key: str) -> None:
         """Search the action log; not after a 2xx, whose migration the next poll will show."""
@@ -415,13 +440,14 @@ class Evacuation:
     def _sleep(self) -> None:
         tasks: list[Task[object]] = [
             *self._asking.values(),
+            *self._reading.values(),
             *self._looking.values(),
             *self._watch.looking,
         ]
         if self._polling is not None:
             tasks.append(self._polling)
-        if self._reading is not None:
-            tasks.append(self._reading)
+        if self._listing is not None:
+            tasks.append(self._listing)
         if any(task.done for task in tasks) or len(self._ends) == len(self._runs):
             return
         if tasks:
@@ -526,20 +552,12 @@ class _Request:
 
 
 @dataclass(frozen=True)
-class _ReadServers:
-    """These servers as Nova has them now; those that a list leaves out are asked for alone."""
-
+class _ReadServer:
     run: Run
-    ids: tuple[str, ...]
-    since: datetime
+    server_id: str
 
-    def __call__(self) -> Mapping[str, Server | None]:
-        compute = self.run.world.compute
-        listed: tuple[Server, ...] = ()
-        if len(self.ids) >= LIST_FROM:
-            listed = compute.read_changed(self.ids, since=self.since)
-        found = {server.id: server for server in listed}
-        return {key: found.get(key) or compute.read_server(key) for key in self.ids}
+    def __call__(self) -> Server | None:
+        return self.run.world.compute.read_server(self.server_id)
 
 
 @dataclass(frozen=True)
