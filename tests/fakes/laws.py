@@ -39,6 +39,7 @@ def violations(
     named: Collection[str],
     errands: Mapping[str, Errand],
     rebuilt: Collection[str] | None,
+    unread: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Every breach of the laws, in words.
 
@@ -46,6 +47,7 @@ def violations(
         named: The machines that the operators named in their commands.
         errands: What each process was told; one that is not among them was told of all ``named``.
         rebuilt: Servers whose local disk an operator gave up; None for all.
+        unread: Machines without a BMC that hacli can read.
     """
     story = Story(
         ledger=region.machines.ledger,
@@ -54,8 +56,9 @@ def violations(
         hosts=None,  # Pacemaker fences, too; whom hacli ordered anything for is in its own calls
         rebuilt=rebuilt,
         grace_s=EVIDENCE_MAX_AGE_S + WIRE_S,
+        unread=unread,
     )
-    told = Told(named=frozenset(named), errands=errands)
+    told = Told(named=frozenset(named), errands=errands, unread=frozenset(unread))
     history = MachineHistory(region.machines.ledger)
     writes = calls.writes()
     return (
@@ -74,6 +77,7 @@ class Told:
 
     named: frozenset[str]
     errands: Mapping[str, Errand]
+    unread: frozenset[str] = frozenset()
 
     def errand(self, who: str) -> Errand:
         """The errand of a process."""
@@ -95,7 +99,8 @@ def _breaches(call: Call, told: Told, history: MachineHistory) -> Iterator[str]:
         return
     if call.evidence_age_s > EVIDENCE_MAX_AGE_S + WIRE_S:
         yield f"L3: {text} on evidence {call.evidence_age_s:.1f} s old"
-    if history.chassis_on(call.host or "", call.at - call.evidence_age_s):
+    seen_at = call.at - call.evidence_age_s
+    if history.alive_since(call.host or "", seen_at, unread=told.unread) is not None:
         yield f"L2: {text} on evidence from a time while {call.host} had power"
     if call.scene and errand.clustered and call.scene.no_quorum_s > EVIDENCE_MAX_AGE_S + WIRE_S:
         yield f"L9: {text} after {call.scene.no_quorum_s:.0f} s without quorum"

@@ -224,6 +224,7 @@ class Site:
     planted: tuple[str, ...] = ()
     rebuilt: frozenset[str] | None = frozenset()  # servers whose local disks were given up
     named: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)  # machines without a BMC that hacli can read
     errands: dict[str, Errand] = field(default_factory=dict)  # of each process
     processes: int = 0
 
@@ -371,6 +372,7 @@ class Site:
     def switch_by_pdu(self, *hosts: str) -> None:
         """Pacemaker switches these hosts off by a device in which hacli finds no BMC to read."""
         cib = self.region.cluster.cib
+        self.unread |= {*hosts}
         devices = {device for host in hosts for device in cib.devices_for(host)}
         for device in cib.root.iter("primitive"):
             if device.get("id") in devices:
@@ -419,6 +421,7 @@ class Site:
             named=self.named,
             errands=self.errands,
             rebuilt=self.rebuilt,
+            unread=self.unread,
         )
         return [
             text

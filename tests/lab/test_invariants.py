@@ -306,3 +306,13 @@ def test_power_that_has_just_come_back_is_within_the_age_of_evidence() -> None:
 
     assert [violation.law for violation in found] == [Law.EVIDENCE]
     assert len(check(story(soon, late, ledger=back))) == 2
+
+
+def test_power_that_nobody_can_read_shows_when_the_system_is_up() -> None:
+    """Without a BMC nothing tells of a machine that boots; its old guests are dead as before."""
+    back = (*DIED, did(15, "compute-3", "power-on"), did(40, "compute-3", "booted"))
+    booting, soon, late = asked(39, FORCE_DOWN), asked(49, FORCE_DOWN), asked(51, FORCE_DOWN)
+    told = replace(story(booting, soon, late, ledger=back), grace_s=10.0)
+
+    assert len(check(told)) == 3
+    assert len(check(replace(told, unread=("compute-3",)))) == 1

@@ -438,6 +438,26 @@ def test_members_of_an_anti_affinity_group_are_never_rebuilt_together(site: Site
     assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans))
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_requests_lost_for_members_of_an_anti_affinity_group_do_not_wait_for_themselves(
+    site: Site, members: int
+) -> None:
+    """Law L11: what may be asked again is not at work any more, and holds up no other member."""
+    group = site.region.cloud.add_group("apart", "anti-affinity")
+    for number in range(members):
+        site.region.cloud.add_server(f"apart-{number}", "compute-1", group=group)
+    site.lose("compute-1")
+    first = site.operator()
+    first.nova.line.faults.append(WireFault(Wire.DROPPED, "POST", ACTION))
+    first.recover("compute-1")
+    site.pass_time(600)
+
+    result = site.operator().recover("compute-1")
+
+    assert result.complete
+    assert len(site.log.evacuations()) == members
+
+
 def test_a_cut_destination_holds_its_servers_up_and_nothing_is_sent_elsewhere(site: Site) -> None:
     """A rebuild waits for a destination that is not heard any more; it is not asked again."""
     ids = site.seed("compute-1", 6)

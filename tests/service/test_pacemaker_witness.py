@@ -11,7 +11,8 @@ from hacli.lab.bmcs import BmcFault
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.cluster_facts import ClusterSettings
-from hacli.lab.commands import Cut
+from hacli.lab.commands import Cut, PowerOn
+from hacli.lab.computes import NOVA_COMPUTE
 from hacli.lab.region import RegionSettings
 from tests.fakes.world import Site
 from tests.service.conftest import NewSite
@@ -125,3 +126,24 @@ def test_a_fencing_that_somebody_orders_in_the_middle_is_seen_within_ten_seconds
         site.operator().recover("compute-1")
 
     assert max(call.at for call in site.log.evacuations()) - at[0] <= 10.1
+
+
+def test_a_host_switched_on_in_the_middle_is_seen_when_it_joins(build: NewSite) -> None:
+    """No BMC tells of its power: its guests stay dead while it boots, and the gate stands after.
+
+    Pacemaker sees it as soon as its system is up, and nothing is asked for any more.
+    """
+    site = _switched_by_a_pdu(build)
+    ids = site.seed("compute-1", 60)
+    site.lose("compute-1")
+    _while_evacuating(site, lambda: site.region.apply(PowerOn(host="compute-1")))
+
+    with pytest.raises(Failed) as failure:
+        site.operator().recover("compute-1")
+
+    booted = [e.at for e in site.region.machines.ledger if e.what == "booted"]
+    assert failure.value.code == "SIGN_OF_LIFE"
+    assert site.log.evacuations()[-1].at <= booted[0] + 10
+    site.pass_time(120)
+    assert all(len(homes) <= 1 for homes in site.running(*ids).values())
+    assert NOVA_COMPUTE not in site.region.machines["compute-1"].processes

@@ -49,6 +49,8 @@ class Story:
         speed: The region's seconds per second of hacli's clock.
         grace_s: How long a machine may have had power again when a request comes: evidence is as
             old as the law allows (0: nobody switches anything on in this story).
+        unread: Machines whose power nobody can read. One that somebody switches on is noticed when
+            its system comes up; its guests are as dead as before until then.
     """
 
     ledger: Sequence[LedgerEntry]
@@ -58,6 +60,7 @@ class Story:
     rebuilt: Collection[str] | None = ()
     speed: float = 1.0
     grace_s: float = 0.0
+    unread: Collection[str] = ()
 
     def name(self, server: str | None) -> str:
         """The server's name, or its id."""
@@ -162,18 +165,20 @@ class MachineHistory:
             elif entry.what == "booted":
                 self._boots[entry.machine].append(entry.at)
 
-    def chassis_on(self, machine: str, at: float) -> bool:
-        """Whether the machine had power. All machines begin with it."""
-        return self.powered_since(machine, at) is not None
+    def alive_since(self, machine: str, at: float, *, unread: Collection[str]) -> float | None:
+        """Since when the machine had power then, without a break; None when it had none.
 
-    def powered_since(self, machine: str, at: float) -> float | None:
-        """Since when the machine had power then, without a break; None when it had none."""
+        All machines begin with it. Of one whose power nobody can read: since when its system has
+        been up, which is all that shows.
+        """
         since: float | None = float("-inf")
         for entry in self._power[machine]:
             if entry.at > at:
                 break
             since = entry.at if entry.what == "power-on" else None
-        return since
+        if since is None or since == float("-inf") or machine not in unread:
+            return since
+        return min((boot for boot in self._boots[machine] if since <= boot <= at), default=None)
 
     def fell(self, machine: str, at: float) -> bool:
         """Whether the machine's system ended in that instant, and every guest with it."""
@@ -238,7 +243,7 @@ def _without_death(story: Story, machines: MachineHistory) -> Iterator[Violation
     for record, target in _targets(story.requests):
         if target.deed not in (Deed.EVACUATE, Deed.FORCE_DOWN) or target.host is None:
             continue
-        since = machines.powered_since(target.host, record.at)
+        since = machines.alive_since(target.host, record.at, unread=story.unread)
         if since is not None and record.at - since > story.grace_s:
             whose = f" of {story.name(target.server)}" if target.server else ""
             text = f"{target.deed}{whose} was asked while {target.host} had power"

@@ -404,8 +404,13 @@ class Evacuation:
             return False
         if run.unsent and self._now - run.answered_at < UNSENT_AGAIN_S * 2 ** (run.unsent - 1):
             return False
-        maybe = [other.server.id for other in self._open_runs() if other.maybe_busy]
+        maybe = [other.server.id for other in self._open_runs() if self._may_be_at_work(other)]
         return not anti_affinity_clash(run.server.id, maybe, self._groups)
+
+    def _may_be_at_work(self, run: ServerRun) -> bool:
+        """Not one that may be asked again: nothing can come of its earlier request any more."""
+        may_be_asked = isinstance(self._moves.get(run.server.id), Ask) and not run.in_flight
+        return run.maybe_busy and not may_be_asked
 
     def _ask(self, run: ServerRun, target: str | None) -> None:
         """Intent on disk, then the request; its outcome is recorded when it comes back."""
