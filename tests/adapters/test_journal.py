@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +47,16 @@ for number in range(count):
     journal.record(Warned(code="X", text=str(number)))
 """
 
+OPENER = """
+import sys
+from pathlib import Path
+from hacli.adapters.journal import JournalFile
+print("ready", flush=True)
+for line in sys.stdin:
+    JournalFile(Path(line.strip())).read_events()
+    print("read", flush=True)
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -81,6 +91,12 @@ def read_events(path: Path) -> tuple[StoredEvent, ...]:
 def start_writer(path: Path, run: str, count: int) -> "subprocess.Popen[bytes]":
     """Another process that records ``count`` events."""
     return subprocess.Popen([sys.executable, "-c", WRITER, str(path), run, str(count)])
+
+
+def start_opener() -> "subprocess.Popen[str]":
+    """Another process that opens each journal it is told of."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", OPENER], stdin=pipe, stdout=pipe, text=True)
 
 
 def test_another_process_reads_what_was_recorded(
@@ -187,6 +203,21 @@ def test_several_processes_write_at_once(path: Path) -> None:
         seqs[event.run].append(event.seq)
     assert ends == [0, 0, 0]
     assert seqs == {"r-1": list(range(1, 41)), "r-2": list(range(1, 81))}
+
+
+def test_several_processes_make_a_new_journal_at_once(tmp_path: Path) -> None:
+    """The first runs on a machine may begin in the same moment; none of them fails of it."""
+    with ExitStack() as stack:
+        openers = [stack.enter_context(start_opener()) for _ in range(4)]
+        said = [opener.stdout.readline() for opener in openers if opener.stdout]
+        for number in range(25):
+            for opener in openers:
+                print(tmp_path / f"{number}.sqlite", file=opener.stdin, flush=True)
+            said += [opener.stdout.readline() for opener in openers if opener.stdout]
+        for opener in openers:
+            opener.terminate()
+
+    assert said == ["ready\n"] * 4 + ["read\n"] * 100
 
 
 def test_a_second_journal_in_one_process_does_not_unlock_the_first(

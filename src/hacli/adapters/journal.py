@@ -10,9 +10,10 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkstemp
 from typing import NoReturn
 
 from hacli.domain.event_codec import decode, encode
@@ -150,9 +151,9 @@ class JournalFile:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self._path.exists():
-                self._make_empty()
+                self._make_new()
         except PermissionError as error:
-            raise self._not_permitted(error.filename) from error
+            raise self._not_permitted(str(self._path.parent)) from error
         except OSError as error:
             raise Misconfigured(
                 f"The {self._label} cannot be opened.", why=str(error), code="JOURNAL"
@@ -163,11 +164,18 @@ class JournalFile:
     def _not_permitted(self, place: str) -> NotPermitted:
         return NotPermitted(source=self._label, why=f"permission denied: {place}")
 
-    def _make_empty(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with suppress(FileExistsError):  # another process was faster
-            # sqlite gives its side files the mode of the main file
-            os.close(os.open(self._path, flags, 0o600))
+    def _make_new(self) -> None:
+        """Show it only when it is whole: sqlite lets nobody wait for a change into WAL mode."""
+        handle, fresh = mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
+        os.close(handle)  # sqlite gives its side files the mode of the main file, 0600
+        try:
+            with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+                self._prepare(connection)
+            with suppress(FileExistsError):  # another process was faster
+                os.link(fresh, self._path)
+        finally:
+            Path(fresh).unlink()
+        _sync_folder(self._path.parent)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -226,6 +234,15 @@ class JournalFile:
             ),
             code="JOURNAL",
         ) from cause
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is not lost with the power once its folder is on the disk (fsync(2))."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class SqliteJournal:

@@ -227,10 +227,11 @@ def _by_bmc(readings: Readings) -> FenceEvidence | tuple[str, ...]:
     since = _off_known_since(readings)
     if since is None:
         return ("no OFF was ordered and no fence has completed",)
+    nodes = _node_readings(readings) if readings.clustered else None
     offs = _offs_in_a_row(
         reading
         for reading in _offs_after_all_else(power)
-        if reading.asked_at >= since and _no_fence_pending_at(readings, reading)
+        if reading.asked_at >= since and (nodes is None or _no_fence_pending_at(nodes, reading))
     )
     if not offs or offs[-1].asked_at - offs[0].answered_at < OFF_GAP_S:
         return (
@@ -389,13 +390,9 @@ NEAR_S = 5.0
 """A word of Pacemaker's within this time of a power reading belongs to it."""
 
 
-def _no_fence_pending_at(readings: Readings, power: PowerReading) -> bool:
-    if not readings.clustered:
-        return True
+def _no_fence_pending_at(nodes: tuple[NodeReading, ...], power: PowerReading) -> bool:
     near = [
-        node
-        for node in _node_readings(readings)
-        if power.asked_at - NEAR_S <= node.at <= power.answered_at + NEAR_S
+        node for node in nodes if power.asked_at - NEAR_S <= node.at <= power.answered_at + NEAR_S
     ]
     heard = any(node.quorate for node in near)
     return heard and not any(node.fence_pending for node in near)

@@ -19,7 +19,8 @@ def xml_text(element: ET.Element) -> str:
 
 def _write(element: ET.Element, indent: str, lines: list[str]) -> None:
     values = "".join([f' {name}="{_escaped(value)}"' for name, value in element.items()])
-    begin, text = f"{indent}<{element.tag}{values}", _escaped_text(element.text or "")
+    begin, text = f"{indent}<{element.tag}{values}", element.text
+    text = _escaped_text(text) if text else ""
     if len(element):
         lines.append(f"{begin}>{text if text.strip() else ''}")
         for part in element:

@@ -7,7 +7,7 @@ from functools import cached_property
 from xml.etree.ElementTree import Element
 
 from hacli.adapters.pacemaker.claims import claims_in
-from hacli.adapters.pacemaker.placement import Clone, in_start_order, may_run
+from hacli.adapters.pacemaker.placement import Clone, in_start_order, locations_of, may_run
 from hacli.adapters.pacemaker.strict import Source
 from hacli.domain.cluster import FenceDevice, FenceLevel
 
@@ -145,13 +145,17 @@ class Cib:
         found = [self._clone(e) for e in self._resources if e.tag in ("clone", "master")]
         return in_start_order(found, self._constraints)
 
+    @cached_property
+    def _placed(self) -> tuple[tuple[Clone, tuple[Element, ...]], ...]:
+        return tuple((clone, locations_of(clone, self._constraints)) for clone in self.clones)
+
     def chain(self, node: str) -> tuple[ChainClone, ...]:
         """The clones that may run on this node, in start order."""
         known = {**self._transient(node), **self.attributes(node), "#uname": node}
         known["#kind"] = "remote" if node in self.remotes else "cluster"
         judged = (
-            (clone, may_run(clone, known, self._constraints, symmetric=self._symmetric))
-            for clone in self.clones
+            (clone, may_run(locations, known, symmetric=self._symmetric))
+            for clone, locations in self._placed
         )
         return tuple(
             ChainClone(clone=clone, certain=allowed is True)

@@ -47,19 +47,26 @@ def in_start_order(clones: Sequence[Clone], constraints: Element) -> tuple[Clone
     return tuple(ordered)
 
 
+def locations_of(clone: Clone, constraints: Element) -> tuple[Element, ...]:
+    """The location constraints that say where the clone runs, and not only for a while."""
+    return tuple(
+        location
+        for location in constraints.iterfind("rsc_location")
+        if _concerns(location, clone) and not _is_set_aside(location)
+    )
+
+
 def may_run(
-    clone: Clone, attributes: Mapping[str, str], constraints: Element, *, symmetric: bool
+    locations: Iterable[Element], attributes: Mapping[str, str], *, symmetric: bool
 ) -> bool | None:
-    """Whether the location constraints let the clone run on a node with these attributes.
+    """Whether a clone's location constraints let it run on a node with these attributes.
 
     ``attributes`` hold the node's name as ``#uname``. None: a rule asks what we cannot evaluate.
     """
     doubtful = False
     wanted: list[bool | None] = []
     exclusive: list[bool | None] = []
-    for location in constraints.iterfind("rsc_location"):
-        if not _concerns(location, clone) or _is_set_aside(location):
-            continue
+    for location in locations:
         for holds, score in _scores(location, attributes):
             if score in _NEVER:
                 if holds:
