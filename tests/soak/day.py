@@ -31,7 +31,7 @@ class Plan:
     hosts: int = 8
     servers: int = 48
     pdus: int = 2  # so many hosts have no BMC that hacli can read
-    pause_s: float = 85.0
+    pause_s: float = 145.0
     share: float = 0.65  # of the runs in which something else goes wrong, up to three in an outage
     storm_every: int = 60  # one outage in so many: most of the hosts lose their network together
     firsts: tuple[str, ...] = ()  # hosts fail in these ways only
