@@ -1,5 +1,7 @@
 """`fence`, and every way in which a host cannot be proven dead: then no server is touched."""
 
+from collections.abc import Callable
+
 import pytest
 
 from hacli.domain.events import EvidenceTaken
@@ -8,8 +10,8 @@ from hacli.domain.policy import Policy
 from hacli.errors import Failed, NotFenced, Refused
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_tables import CloudSettings
-from hacli.lab.commands import BreakBmc, Crash, Cut, Hang, PowerOff
-from hacli.lab.region import RegionSettings
+from hacli.lab.commands import BreakBmc, Crash, Cut, Hang, PowerOff, Return
+from hacli.lab.region import Region, RegionSettings
 from hacli.service.recovery import Verb
 from tests.fakes.world import Operator, Site
 from tests.service.conftest import NewSite
@@ -162,6 +164,37 @@ def test_a_host_that_pacemaker_does_not_fence_is_fenced_by_its_bmc(site: Site) -
     assert orders[:2] == ["power_off", "confirm_off"]
     (evidence,) = [event for event in operator.events if isinstance(event, EvidenceTaken)]
     assert evidence.witness == Witness.BMC.value
+
+
+def _put_into_maintenance(region: Region) -> None:
+    region.cluster.cib.set_attribute("compute-1", "maintenance", "true")
+    region.cluster.configuration_changed()
+
+
+def _mend_by_hand(region: Region) -> None:
+    region.cluster.confirm_off("compute-1")
+    region.apply(Return(host="compute-1"))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "why"),
+    [
+        (_put_into_maintenance, "Pacemaker's opinion does not count any more"),
+        (_mend_by_hand, "Pacemaker is connected to it again"),
+    ],
+)
+def test_a_second_order_is_given_only_while_the_host_may_still_be_switched_off(
+    site: Site, meanwhile: Callable[[Region], None], why: str
+) -> None:
+    """Law L7: Pacemaker tries for a minute in vain, and in that minute things have changed."""
+    _crashed(site, BmcFault.STUCK)
+    site.after(20.0, lambda: meanwhile(site.region))
+
+    failure = _unfenced(site.operator())
+
+    orders = [call.what for call in site.log.writes() if call.host and call.body is None]
+    assert f"not ordered by ipmi: {why}" in failure.why
+    assert orders == ["fence_off"]
 
 
 def test_fence_alone_writes_nothing_to_nova(site: Site) -> None:

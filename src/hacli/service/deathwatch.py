@@ -79,6 +79,16 @@ class DeathWatch:
         return bool(counting) and counting[-1].connected
 
     @property
+    def objection(self) -> str | None:
+        """Why Pacemaker's newest word no longer lets the host be switched off (law L7); or None."""
+        newest = self._node[-1] if self._node else None
+        if not isinstance(newest, NodeReading):
+            return None
+        if not newest.opinion_counts:
+            return "Pacemaker's opinion does not count any more (maintenance or unmanaged)"
+        return "Pacemaker is connected to it again" if newest.connected else None
+
+    @property
     def service(self) -> ComputeService | None:
         """The compute service as Nova showed it last; None before it was read."""
         return self._service

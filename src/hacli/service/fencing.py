@@ -59,18 +59,24 @@ def fence(
     watch: DeathWatch,
     *,
     attestation: Attestation | None,
+    allow_healthy: bool = False,
     beside: Callable[[], None] = lambda: None,
 ) -> FenceEvidence:
     """Order the power off and return the evidence of death.
 
     OFF is always ordered, also when the BMC already reads OFF, because only an OFF that follows an
     order of ours proves anything. Pacemaker is told the truth in the end, so that it stops trying.
-    ``beside`` is called while waiting, for work that must not delay the fence.
+    A second order, a minute after the first, is given only while the host still may be switched off
+    (``allow_healthy``: whatever Pacemaker says of it). ``beside`` is called while waiting, for work
+    that must not delay the fence.
 
     Raises:
         NotFenced: No evidence within the deadline; the state says whether an order is pending.
     """
-    ordered = _order_off(run, watch) if attestation is None else _declare(run, watch, attestation)
+    if attestation is None:
+        ordered = _order_off(run, watch, allow_healthy=allow_healthy)
+    else:
+        ordered = _declare(run, watch, attestation)
     until = run.world.clock.awake() + _deadline_s(run, attestation)
     while True:
         watch.look(limit_s=PROOF_LOOK_LIMIT_S)
@@ -109,10 +115,15 @@ def _deadline_s(run: Run, attestation: Attestation | None) -> float:
     return run.policy.fence_deadline_s + run.sources_view.fencing_timeout_s
 
 
-def _order_off(run: Run, watch: DeathWatch) -> tuple[str, ...]:
+def _order_off(run: Run, watch: DeathWatch, *, allow_healthy: bool) -> tuple[str, ...]:
     """Order OFF by the configured ways until one carries it out; returns what each answered."""
     said: list[str] = []
-    for way in run.policy.fence_order:
+    for number, way in enumerate(run.policy.fence_order):
+        if number and not allow_healthy:
+            watch.look(limit_s=PROOF_LOOK_LIMIT_S)
+            if watch.objection is not None:
+                said.append(f"not ordered by {way}: {watch.objection}")
+                break
         try:
             run.claim.require()
         except SourceError as error:

@@ -455,7 +455,8 @@ def _prove_death(
     use = _attestation(run, options) if prepared.power is None else None
     with run.step("fence") as report, _told_what_is_disabled(run, early):
         beside = early.take_in if early else lambda: None
-        evidence = fencing.fence(run, watch, attestation=use, beside=beside)
+        healthy = ALLOW_HEALTHY in options.allowed
+        evidence = fencing.fence(run, watch, attestation=use, allow_healthy=healthy, beside=beside)
         label = run.host.bmc.label if run.host.bmc else None
         report.end(fencing.witness_text(evidence, label), witness=evidence.witness.value)
     if early is not None:
