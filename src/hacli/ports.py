@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from hacli.domain.claim import ProcessId
 from hacli.domain.cluster import ClaimState, ClusterView, NodeState
-from hacli.domain.events import Event, StoredEvent
+from hacli.domain.events import Event, Moment, StoredEvent
 from hacli.domain.evidence import FenceEvidence
 from hacli.domain.power import Bmc, PowerState
 from hacli.domain.servers import (
@@ -277,10 +277,14 @@ class Journal(History, Protocol):
 
 
 class Clock(Protocol):
-    """Time. Ages use ``monotonic``, limits ``awake``; ``now`` is for people and records."""
+    """Time. Ages use ``monotonic``, limits ``awake``; people read ``now``, records a ``moment``."""
 
     def now(self) -> datetime:
         """UTC."""
+        ...
+
+    def moment(self) -> Moment:
+        """Now, so that its age can be told later, by another process, too."""
         ...
 
     def monotonic(self) -> float:

@@ -79,7 +79,8 @@ def journal(path: Path, clock: StillClock) -> Iterator[SqliteJournal]:
 
 def stored(seq: int, event: Event, *, time: datetime = T0, run: str = "r-1") -> StoredEvent:
     """An event as it comes back."""
-    return StoredEvent(run=run, op="recover", host="c3", seq=seq, time=time, event=event)
+    at = StillClock(time).moment()
+    return StoredEvent(run=run, op="recover", host="c3", seq=seq, at=at, event=event)
 
 
 def read_events(path: Path) -> tuple[StoredEvent, ...]:
@@ -331,7 +332,7 @@ def test_a_journal_that_another_process_keeps_is_not_waited_for_for_ever(
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(Failed, match="cannot be used") as raised:
-            file.append(FENCE, run="r-1", op="recover", host="c3", time=T0)
+            file.append(FENCE, run="r-1", op="recover", host="c3", at=StillClock(T0).moment())
 
     assert raised.value.why == "database is locked"
     assert raised.value.state == (

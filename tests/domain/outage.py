@@ -6,12 +6,12 @@ is checked at each request.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from types import ModuleType
 
 from hacli.domain.evacuation import Ask, End, Ended, Look, Past, Records, ServerRun, Verify, Wishes
-from hacli.domain.events import Asked, Event, Intent, PlanMade, StoredEvent
+from hacli.domain.events import Asked, Event, Intent, Moment, PlanMade, StoredEvent
 from hacli.domain.past import fold_past
 from hacli.domain.policy import Policy, Storage
 from hacli.domain.servers import (
@@ -94,7 +94,7 @@ class Outage:
         return None
 
     def _planned(self) -> ServerRun:
-        past = fold_past(self.events, now=self._date())
+        past = fold_past(self.events, now=self._moment())
         records = Records(
             servers=(server(),),
             evacuations=tuple(self.records.values()),
@@ -110,14 +110,14 @@ class Outage:
         assert past.get("vm-1", Past()).was in (None, "active")
         return run
 
-    def _date(self) -> datetime:
-        return T0 + timedelta(seconds=self.now)
+    def _moment(self) -> Moment:
+        return Moment(time=T0 + timedelta(seconds=self.now), boot="boot-1", uptime_s=self.now)
 
     def _record(self, event: Event) -> None:
         number = len(self.events) + 1
         self.events.append(
             StoredEvent(
-                run="r", op="recover", host="compute-3", seq=number, time=self._date(), event=event
+                run="r", op="recover", host="compute-3", seq=number, at=self._moment(), event=event
             )
         )
 
@@ -217,7 +217,7 @@ class Outage:
 
     def _take(self, target: str | None) -> int:
         self.number += 1
-        at = self._date()
+        at = self._moment().time
         made = record(self.number, "accepted", target)
         self.records[self.number] = replace(made, created_at=at, updated_at=at)
         self.actions.append(
@@ -237,4 +237,4 @@ class Outage:
             "pre-migrating": self.chance.choice([("failed", to), ("failed", to), ("done", to)]),
         }[migration.raw_status]
         made = record(migration.id, state, there)
-        return replace(made, created_at=migration.created_at, updated_at=self._date())
+        return replace(made, created_at=migration.created_at, updated_at=self._moment().time)

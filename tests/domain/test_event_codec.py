@@ -16,6 +16,7 @@ from hacli.domain.events import (
     GateChecked,
     Intent,
     JsonValue,
+    Moment,
     PlanMade,
     Progressed,
     RunEnded,
@@ -87,7 +88,7 @@ def test_a_line_says_where_when_and_what() -> None:
         op="recover",
         host="compute-3",
         seq=4,
-        time=datetime(2026, 11, 22, 3, 8, 2, 114000, tzinfo=UTC),
+        at=Moment(time=datetime(2026, 11, 22, 3, 8, 2, 114000, tzinfo=UTC)),
         event=Errored(code="C", what="w", why="y", state="s", next=("n",)),
     )
 

@@ -9,6 +9,7 @@ from hacli.domain.events import (
     Asked,
     Event,
     Intent,
+    Moment,
     PlanMade,
     RunEnded,
     ServerChanged,
@@ -48,6 +49,11 @@ def changed(status: str, code: str | None = None) -> ServerChanged:
     return ServerChanged(id="vm1", server_name="vm1", status=status, code=code)
 
 
+def moment(after: timedelta) -> Moment:
+    """So long after the first event, on a machine that has run since."""
+    return Moment(time=T0 + after, boot="boot-1", uptime_s=900.0 + after.total_seconds())
+
+
 def stored(*events: Event, op: str = "recover") -> list[StoredEvent]:
     """These events, a minute apart."""
     return [
@@ -56,7 +62,7 @@ def stored(*events: Event, op: str = "recover") -> list[StoredEvent]:
             op=op if isinstance(event, RunEnded) else "recover",
             host="compute-3",
             seq=number,
-            time=T0 + timedelta(minutes=number),
+            at=moment(timedelta(minutes=number)),
             event=event,
         )
         for number, event in enumerate(events)
@@ -65,7 +71,7 @@ def stored(*events: Event, op: str = "recover") -> list[StoredEvent]:
 
 def past(*events: Event, op: str = "recover") -> dict[str, Past]:
     """The fold of these events, a minute after the last."""
-    return dict(fold_past(stored(*events, op=op), now=T0 + timedelta(minutes=len(events))))
+    return dict(fold_past(stored(*events, op=op), now=moment(timedelta(minutes=len(events)))))
 
 
 TAKEN_OVER = TookOver(holder_run="r-1", holder="somebody", why="gone", uncertain=True)
@@ -111,11 +117,11 @@ def test_only_the_journal_knows_of_a_request_until_nova_shows_it(
     events: tuple[Event, ...], servers: frozenset[str]
 ) -> None:
     """Such a request is what another controller, with an empty journal, would send again."""
-    at = T0 + timedelta(minutes=len(events))
+    at, later = (moment(timedelta(minutes=len(events) + more)) for more in (0, 10))
     enabled = stored(*events, ENABLED, op="enable")
 
     assert untraced(stored(*events), now=at, settle_s=600.0) == servers
-    assert untraced(stored(*events), now=at + timedelta(minutes=10), settle_s=600.0) == frozenset()
+    assert untraced(stored(*events), now=later, settle_s=600.0) == frozenset()
     assert untraced(enabled, now=at, settle_s=600.0) == frozenset()
 
 
@@ -265,3 +271,27 @@ def test_a_take_over_from_a_run_that_asked_for_nothing_leaves_no_doubt() -> None
 def test_an_enabled_host_ends_the_doubt() -> None:
     """Another outage begins anew."""
     assert past(took_over(), ENABLED, op="enable") == {}
+
+
+def on(calendar: timedelta, uptime_s: float, *, boot: str | None = "boot-1") -> Moment:
+    """What calendar and machine say, of T0 and 900 s."""
+    return Moment(time=T0 + calendar, boot=boot, uptime_s=900.0 + uptime_s)
+
+
+HOUR = timedelta(hours=1)
+AGES = {
+    "as both say": (on(HOUR, 0), on(2 * HOUR, 3600), 3600),
+    "the calendar leaps ahead": (on(HOUR, 0), on(9 * HOUR, 60), 60),
+    "the calendar leaps back": (on(HOUR, 0), on(-9 * HOUR, 700), 700),
+    "booted since": (on(HOUR, 0), on(2 * HOUR, 9000, boot="boot-2"), 3600),
+    "booted since, and the calendar leaps": (on(HOUR, 0), on(9 * HOUR, 0, boot="boot-2"), 900),
+    "recorded without its boot": (on(HOUR, 0, boot=None), on(2 * HOUR, 9000), 3600),
+}
+
+
+@pytest.mark.parametrize(("then", "now", "age_s"), AGES.values(), ids=AGES)
+def test_an_event_is_at_least_as_old_as_the_machine_has_counted(
+    then: Moment, now: Moment, age_s: float
+) -> None:
+    """Law L4: a calendar that leaps must not make an untraced request old enough to be repeated."""
+    assert then.age_s(now) == age_s

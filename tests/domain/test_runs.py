@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hacli.domain.events import Errored, Event, RunEnded, RunStarted, StoredEvent, Warned
+from hacli.domain.events import Errored, Event, Moment, RunEnded, RunStarted, StoredEvent, Warned
 from hacli.domain.runs import RunSummary, summarize
 
 T0 = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ def stored(*events: Event, run: str = "r-1") -> tuple[StoredEvent, ...]:
             op="fence",
             host="c3",
             seq=seq,
-            time=T0 + timedelta(seconds=seq - 1),
+            at=Moment(time=T0 + timedelta(seconds=seq - 1)),
             event=event,
         )
         for seq, event in enumerate(events, start=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Semaphore, Thread
 
+from hacli.domain.events import Moment
 from hacli.errors import Interrupted
 from hacli.lab.machines import Timeline
 
@@ -204,14 +205,17 @@ class FakeClock:
     """The clock of one process. Fits ``ports.Clock``.
 
     Args:
+        boot: Id of the machine's boot.
+        booted_at: When that was, by the region's time.
         ahead_s: How far the wall clock of its machine is ahead of the region's time.
         interrupt_at: Monotonic time at which Ctrl-C is pressed.
     """
 
-    def __init__(self, stage: Stage, process: Process) -> None:
+    def __init__(self, stage: Stage, process: Process, *, boot: str, booted_at: float) -> None:
         self._stage = stage
         self._process = process
-        self._booted = stage.timeline.now - 5000.0  # so that nobody takes one for the other
+        self._boot = boot
+        self._booted_at = booted_at
         self.interrupt_at: float | None = None
         self.ahead_s = 0.0  # of the clock on the wall of everybody else
         process.on_death.append(stage.noticed)
@@ -220,9 +224,13 @@ class FakeClock:
         """The region's time, as this machine has it."""
         return datetime.fromtimestamp(self._stage.timeline.now + self.ahead_s, UTC)
 
+    def moment(self) -> Moment:
+        """Now, for the journal."""
+        return Moment(time=self.now(), boot=self._boot, uptime_s=self.monotonic())
+
     def monotonic(self) -> float:
         """Seconds since the machine was booted."""
-        return self._stage.timeline.now - self._booted
+        return self._stage.timeline.now - self._booted_at
 
     def awake(self) -> float:
         """A process of the stage runs until it is killed."""

@@ -71,7 +71,7 @@ class MemoryJournal:
             op=self._op,
             host=self._host,
             seq=self._seq,
-            time=self._clock.now(),
+            at=self._clock.moment(),
             event=event,
         )
         self._store.add(stored)

@@ -12,6 +12,7 @@ class Workplace:
     """One machine: a controller, or a workstation that reaches the cluster through ssh."""
 
     name: str
+    booted_at: float
     is_controller: bool = True
     boots: int = 1
     locks: MachineLocks = field(default_factory=MachineLocks)
@@ -22,11 +23,12 @@ class Workplace:
         """Another one after each boot."""
         return f"{self.name}-boot-{self.boots}"
 
-    def reboot(self) -> None:
+    def reboot(self, at: float) -> None:
         """Every process dies, and their numbers are used again."""
         for process in self.processes:
             process.kill()
         self.boots += 1
+        self.booted_at = at
         self.processes.clear()
 
 

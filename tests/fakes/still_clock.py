@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from hacli.domain.events import Moment
+
 
 @dataclass
 class StillClock:
@@ -13,6 +15,10 @@ class StillClock:
     def now(self) -> datetime:
         """The time of the outage."""
         return self.time
+
+    def moment(self) -> Moment:
+        """The same, of this boot."""
+        return Moment(time=self.time, boot="boot-1", uptime_s=self.monotonic())
 
     def monotonic(self) -> float:
         """Seconds since boot."""

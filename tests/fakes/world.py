@@ -45,6 +45,8 @@ from tests.fakes.tasks import FakeTasks
 T = TypeVar("T")
 
 START = 1_795_326_368.0  # 2026-11-22 05:46:08 UTC
+RUNS_FOR_S = 5000.0
+"""For so long the machines of the operators had run then."""
 FEW_AT_ONCE = Policy(window=4)
 """So that a run lasts for more than one wave, and something can happen in its middle."""
 CONTEXT = Context(user="op", controller="controller-1", version="0", arguments=("recover",))
@@ -250,7 +252,7 @@ class Site:
         process = Process(f"hacli-{self.processes}", dies_at=dies_at)
         place = self.workplace(at)
         machine = FakeMachine(place, process)
-        clock = FakeClock(self.stage, process)
+        clock = FakeClock(self.stage, process, boot=place.boot, booted_at=place.booted_at)
         line = Line(
             region=self.region,
             clock=clock,
@@ -306,7 +308,8 @@ class Site:
     def workplace(self, name: str) -> Workplace:
         """A machine on which operators work: a controller, or ``workstation``."""
         is_controller = name.startswith("controller-")
-        return self.workplaces.setdefault(name, Workplace(name, is_controller=is_controller))
+        place = Workplace(name, booted_at=START - RUNS_FOR_S, is_controller=is_controller)
+        return self.workplaces.setdefault(name, place)
 
     def at_work(self, host: str) -> bool:
         """Whether a process that was told of this host lives, wherever it is."""

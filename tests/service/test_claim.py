@@ -189,7 +189,7 @@ def test_a_number_that_is_used_again_is_another_process(site: Site) -> None:
     site.when(lambda: bool(site.log.evacuations()), first.process.kill)
     with pytest.raises(Killed):
         first.recover("compute-1")
-    site.workplace("controller-1").reboot()
+    site.workplace("controller-1").reboot(site.now)
 
     again = site.operator()
     site.pass_time(120)

@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 
 from hacli.domain.evacuation import Reason
+from hacli.domain.events import Moment
 from hacli.domain.past import fold_past
 from hacli.domain.policy import Policy
 from hacli.errors import HacliError, Interrupted
@@ -255,8 +256,11 @@ class Night:
         Then docs/safety.md tells to run it again there. A killed one has left its claim.
         """
         events = self._desk.journals[self._at].read_events(host=self._host)
-        now = datetime.fromtimestamp(self._site.now, UTC)
-        past = fold_past(events, now=now).values()
+        place, now = self._site.workplace(self._at), self._site.now
+        moment = Moment(
+            time=datetime.fromtimestamp(now, UTC), boot=place.boot, uptime_s=now - place.booted_at
+        )
+        past = fold_past(events, now=moment).values()
         return any(one.known_ids is not None and not one.accepted for one in past)
 
     def _pull_the_plug(self) -> None:

@@ -4,10 +4,13 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 
+from hacli.domain.events import Moment
 from hacli.errors import Interrupted
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOOK_S = 0.1
 """How often a wait looks at the flag. Ctrl-C gives the prompt back within 1 s."""
 STOOD_STILL_S = 5.0
@@ -64,6 +67,11 @@ class SystemClock:
     def now(self) -> datetime:
         """UTC, as the machine believes it to be."""
         return datetime.now(UTC)
+
+    def moment(self) -> Moment:
+        """Now, with the id of the machine's boot."""
+        boot = BOOT_ID.read_text(encoding="ascii").strip()
+        return Moment(time=self.now(), boot=boot, uptime_s=self.monotonic())
 
     def monotonic(self) -> float:
         """Seconds since boot, those of suspension included: evidence ages while a laptop sleeps."""

@@ -17,7 +17,7 @@ from tempfile import mkstemp
 from typing import NoReturn
 
 from hacli.domain.event_codec import decode, encode
-from hacli.domain.events import Errored, Event, RunEnded, RunStarted, StoredEvent
+from hacli.domain.events import Errored, Event, Moment, RunEnded, RunStarted, StoredEvent
 from hacli.domain.runs import RunSummary, summarize
 from hacli.errors import Failed, Misconfigured, NotPermitted
 from hacli.ports import Clock
@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS events (
     run TEXT NOT NULL,
     seq INTEGER NOT NULL,
     time TEXT NOT NULL,
+    boot TEXT,
+    uptime_s REAL,
     op TEXT NOT NULL,
     host TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -46,9 +48,12 @@ CREATE INDEX IF NOT EXISTS events_by_host ON events (host);
 CREATE INDEX IF NOT EXISTS events_by_name ON events (name);
 """
 NEXT_SEQ = "SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?"
-INSERT = "INSERT INTO events (run, seq, time, op, host, name, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
-SELECT = "SELECT run, seq, time, op, host, name, body FROM events"
-Row = tuple[str, int, str, str, str, str, str]
+INSERT = """
+INSERT INTO events (run, seq, time, boot, uptime_s, op, host, name, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+SELECT = "SELECT run, seq, time, boot, uptime_s, op, host, name, body FROM events"
+Row = tuple[str, int, str, str | None, float | None, str, str, str, str]
 
 NOT_ALLOWED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -62,7 +67,7 @@ class JournalFile:
         self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None
 
-    def append(self, event: Event, *, run: str, op: str, host: str, time: datetime) -> StoredEvent:
+    def append(self, event: Event, *, run: str, op: str, host: str, at: Moment) -> StoredEvent:
         """Store the event under the next number of its run, and return when it is on the disk.
 
         Raises:
@@ -72,9 +77,10 @@ class JournalFile:
         """
         with self._transaction() as connection:
             (seq,) = connection.execute(NEXT_SEQ, (run,)).fetchone()
-            row = (run, seq, time.isoformat(), op, host, event.name, encode(event))
+            when = (at.time.isoformat(), at.boot, at.uptime_s)
+            row = (run, seq, *when, op, host, event.name, encode(event))
             connection.execute(INSERT, row)
-        return StoredEvent(run=run, op=op, host=host, seq=seq, time=time, event=event)
+        return StoredEvent(run=run, op=op, host=host, seq=seq, at=at, event=event)
 
     def read_events(
         self, *, host: str | None = None, run: str | None = None
@@ -106,14 +112,14 @@ class JournalFile:
         return tuple(self._stored(rows))
 
     def _stored(self, rows: Iterable[Row]) -> Iterator[StoredEvent]:
-        for run, seq, time, op, host, name, body in rows:
+        for run, seq, time, boot, uptime_s, op, host, name, body in rows:
             try:
                 event = decode(name, body)
-                moment = datetime.fromisoformat(time)
+                at = Moment(time=datetime.fromisoformat(time), boot=boot, uptime_s=uptime_s or 0.0)
             except ValueError as error:
                 self._raise_damaged(f"event {seq} of run {run}: {error}", error)
             if event is not None:
-                yield StoredEvent(run=run, op=op, host=host, seq=seq, time=moment, event=event)
+                yield StoredEvent(run=run, op=op, host=host, seq=seq, at=at, event=event)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -280,7 +286,7 @@ class SqliteJournal:
     def record(self, event: Event) -> None:
         """Store the event, then tell the listeners. Raises as ``JournalFile.append``."""
         stored = self._file.append(
-            event, run=self._run, op=self._op, host=self._host, time=self._clock.now()
+            event, run=self._run, op=self._op, host=self._host, at=self._clock.moment()
         )
         for listener in tuple(self._listeners):
             self._tell(listener, stored)

@@ -194,6 +194,24 @@ Event = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moment:
+    """When something was recorded: by the calendar, and by the machine's count since its boot."""
+
+    time: datetime
+    boot: str | None = None  # the machine's boot id; None: an older hacli has not recorded it
+    uptime_s: float = 0.0
+
+    def age_s(self, now: "Moment") -> float:
+        """For how long it is past, at least, whatever the calendar was set to in between.
+
+        Of another boot than ``now``: as the calendar has it, and no longer than this machine runs.
+        """
+        if self.boot is not None and self.boot == now.boot:
+            return now.uptime_s - self.uptime_s
+        return min((now.time - self.time).total_seconds(), now.uptime_s)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredEvent:
     """An event with its place in the journal."""
 
@@ -201,5 +219,10 @@ class StoredEvent:
     op: str
     host: str
     seq: int  # gapless within a run
-    time: datetime
+    at: Moment
     event: Event
+
+    @property
+    def time(self) -> datetime:
+        """By the calendar, for people."""
+        return self.at.time

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from hacli.domain.evacuation import ANY_SERVER, End, Past, past_of
 from hacli.domain.events import (
     Asked,
     Intent,
+    Moment,
     PlanMade,
     RunEnded,
     ServerChanged,
@@ -27,7 +27,7 @@ _TRACED_ENDS = frozenset(end.value for end in (End.NO_HOST, End.FAILED, End.STUC
 """What is said of a server only when Nova has shown what became of the request."""
 
 
-def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, Past]:
+def fold_past(events: Iterable[StoredEvent], *, now: Moment) -> Mapping[str, Past]:
     """Former states and open intents, since the host was last enabled.
 
     ``events`` are oldest first. The first plan of an outage saw each server as it was; later ones
@@ -40,7 +40,7 @@ def fold_past(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, P
     past: dict[str, Past] = {}
     for stored in events:
         event = stored.event
-        age_s = (now - stored.time).total_seconds()
+        age_s = stored.at.age_s(now)
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             past.clear()
         elif isinstance(event, PlanMade):
@@ -69,7 +69,7 @@ def _take_request(past: dict[str, Past], event: Intent | Asked, age_s: float) ->
     )
 
 
-def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str, float]:
+def fold_starts(events: Iterable[StoredEvent], *, now: Moment) -> Mapping[str, float]:
     """Starts in place whose fate no run has learned: how long ago each was asked for, in seconds.
 
     ``events`` are oldest first. ``ANY_SERVER`` as in ``fold_past``.
@@ -78,10 +78,10 @@ def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str,
     for stored in events:
         event = stored.event
         if isinstance(event, TookOver) and event.uncertain:
-            age_s = (now - stored.time).total_seconds()
+            age_s = stored.at.age_s(now)
             asked = dict.fromkeys((ANY_SERVER, *asked), age_s)
         elif isinstance(event, Intent) and event.order != EVACUATE:
-            asked[event.server] = (now - stored.time).total_seconds()
+            asked[event.server] = stored.at.age_s(now)
         elif isinstance(event, Asked) and event.order != EVACUATE and event.outcome != "uncertain":
             asked.pop(event.server, None)
         elif isinstance(event, ServerChanged) and event.status == "started":
@@ -89,25 +89,25 @@ def fold_starts(events: Iterable[StoredEvent], *, now: datetime) -> Mapping[str,
     return asked
 
 
-def untraced(events: Iterable[StoredEvent], *, now: datetime, settle_s: float) -> frozenset[str]:
+def untraced(events: Iterable[StoredEvent], *, now: Moment, settle_s: float) -> frozenset[str]:
     """Servers that Nova may have been asked to move or start, and nothing but this journal says so.
 
     ``events`` are those of one host, oldest first. Neither an answer nor a trace of the request has
     been seen, and it is younger than ``settle_s``; ``ANY_SERVER``: a run that was taken over may
     have asked for any of them.
     """
-    open_: dict[str, datetime] = {}
+    open_: dict[str, Moment] = {}
     traced: set[str] = set()
     for stored in events:
         event = stored.event
         if isinstance(event, RunEnded) and stored.op == "enable" and event.status == "ok":
             open_.clear()
         elif isinstance(event, TookOver) and event.uncertain:
-            open_[ANY_SERVER] = stored.time
+            open_[ANY_SERVER] = stored.at
         elif isinstance(event, StepDone) and event.step in _ASKING and event.status == "ok":
             open_.pop(ANY_SERVER, None)  # every server of the host is verified
         elif isinstance(event, Intent):
-            open_[event.server] = stored.time
+            open_[event.server] = stored.at
             traced.discard(event.server)
         elif isinstance(event, Asked) and event.outcome != "uncertain":
             open_.pop(event.server, None)
@@ -117,10 +117,8 @@ def untraced(events: Iterable[StoredEvent], *, now: datetime, settle_s: float) -
                 open_.pop(event.id, None)
                 traced.add(event.id)
             elif event.code == End.UNKNOWN.value and event.id not in traced:
-                open_.setdefault(event.id, stored.time)
-    return frozenset(
-        server for server, at in open_.items() if (now - at).total_seconds() < settle_s
-    )
+                open_.setdefault(event.id, stored.at)
+    return frozenset(server for server, at in open_.items() if at.age_s(now) < settle_s)
 
 
 def _doubt_all(past: dict[str, Past], age_s: float) -> None:

@@ -227,7 +227,7 @@ class HostClaim:
             events = self._journal.read_events(host=self._host)
         except HacliError:
             return True  # in doubt; the run has ended with the journal's own error already
-        servers = untraced(events, now=self._world.clock.now(), settle_s=self._settle_s)
+        servers = untraced(events, now=self._world.clock.moment(), settle_s=self._settle_s)
         if not servers:
             return False
         count = "any" if ANY_SERVER in servers else str(len(servers))

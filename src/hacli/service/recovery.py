@@ -179,7 +179,7 @@ def prepare(
     if options.verb is not Verb.FENCE:
         assert host.service is not None
         events = history.read_events(host=host.service.host) if history is not None else ()
-        past = fold_past(events, now=world.clock.now())
+        past = fold_past(events, now=world.clock.moment())
         homes = _homes(services, host.service.host, options.wishes)
         records = read_records(world, host, past, policy, homes=homes)
         now = world.clock.awake()
@@ -421,7 +421,7 @@ def _start_there(run: Run, prepared: Prepared, starts: StartPlan) -> Evacuated:
     fenced_at = fenced_and_back(prepared.host, prepared.sources.cluster)
     assert fenced_at is not None
     events = run.journal.read_events(host=run.nova_host)
-    intents = fold_starts(events, now=run.world.clock.now())
+    intents = fold_starts(events, now=run.world.clock.moment())
     with run.step("start") as report:
         started = StartInPlace(run, starts, fenced_at=fenced_at, intents=intents).run()
         good, total = len(started.verified), len(started.ends) + len(started.skips)
@@ -635,7 +635,7 @@ def _homes(services: ServiceList, source: str, wishes: Wishes) -> tuple[str, ...
 
 def _read_past(run: Run) -> Mapping[str, Past]:
     """What this and earlier runs have recorded of each server."""
-    return fold_past(run.journal.read_events(host=run.nova_host), now=run.world.clock.now())
+    return fold_past(run.journal.read_events(host=run.nova_host), now=run.world.clock.moment())
 
 
 def _row(server_run: ServerRun) -> dict[str, JsonValue]:
