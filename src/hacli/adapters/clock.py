@@ -10,7 +10,7 @@ from threading import Lock
 from hacli.domain.events import Moment
 from hacli.errors import Interrupted
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOOK_S = 0.1
 """How often a wait looks at the flag. Ctrl-C gives the prompt back within 1 s."""
 STOOD_STILL_S = 5.0
@@ -70,7 +70,7 @@ class SystemClock:
 
     def moment(self) -> Moment:
         """Now, with the id of the machine's boot."""
-        boot = BOOT_ID.read_text(encoding="ascii").strip()
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
         return Moment(time=self.now(), boot=boot, uptime_s=self.monotonic())
 
     def monotonic(self) -> float:

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from hacli.adapters.clock import BOOT_ID
 from hacli.domain.claim import ProcessId
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _STATE, _STARTED = 3 - 3, 22 - 3
 """``state`` and ``starttime`` are fields 3 and 22 of ``stat``; the third is the first behind the
 name's bracket.
@@ -20,7 +20,7 @@ class LinuxMachine:
         pid = os.getpid()
         fields = _stat(pid)
         return ProcessId(
-            boot=BOOT_ID.read_text(encoding="ascii").strip(),
+            boot=_BOOT_ID.read_text(encoding="ascii").strip(),
             namespace=str(Path("/proc/self/ns/pid").stat().st_ino),
             pid=pid,
             started=int(fields[_STARTED]) if fields is not None else 0,
