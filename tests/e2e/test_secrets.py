@@ -36,7 +36,7 @@ def test_no_secret_is_shown_anywhere(build: NewSite, fault: BmcFault, loud: str)
     assert ended.code == (0 if fault is BmcFault.OK else 5), ended.err
     written = {str(file): file.read_bytes() for file in _written(site)}
     assert {Path(name).name for name in seen} == {"cmdline", "environ"}
-    assert len({name.split("/")[2] for name in seen}) > 3
+    assert len({name.split("/")[2] for name in seen}) > 1  # it, and what it has started
     assert {Path(name).suffix for name in written} >= {".out", ".err", ".sqlite"}
     tokens = tuple(
         stable_id("token", f"{site.lab.http.urls['keystone']}/{number}") for number in range(1, 9)

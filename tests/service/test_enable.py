@@ -2,11 +2,12 @@
 
 import pytest
 
+from hacli.domain.evacuation import Wishes
 from hacli.domain.events import Event, StepDone, Warned
 from hacli.domain.hosts import FORCED_DOWN_ATTRIBUTE, GATE_ATTRIBUTE
 from hacli.errors import DeadlinePassed, Refused
 from hacli.lab.cloud_records import MigrationStatus, Service
-from hacli.lab.commands import PowerOn, StickEvacuation
+from hacli.lab.commands import Cut, PowerOn, Return, StickEvacuation
 from tests.fakes.world import Operator, Site
 
 
@@ -106,6 +107,29 @@ def test_an_open_evacuation_forbids_enable(site: Site, stage: MigrationStatus) -
     assert GATE_ATTRIBUTE in site.region.cluster.cib.attributes("compute-1")
     assert "nova-compute" not in site.region.machines["compute-1"].processes
     assert _state(site) == (True, True)
+
+
+def test_an_evacuation_that_ended_with_its_destination_forbids_nothing(site: Site) -> None:
+    """Its record stays open in Nova until nova-compute starts on the first host again.
+
+    The destination was lost in the middle, and the server was evacuated from there.
+    """
+    (server,) = site.seed("compute-1", 1)
+    row = site.region.cloud.tables.servers[server]
+    site.lose("compute-1")
+    site.when(lambda: row.host == "compute-2", lambda: site.region.apply(Cut(host="compute-2")))
+    site.operator().recover("compute-1", wishes=Wishes(target="compute-2"))
+    assert site.operator().recover("compute-2").complete
+    opened = site.region.cloud.tables.open_evacuations_from("compute-1")
+    assert [record.dest for record in opened] == ["compute-2"]
+    site.region.apply(Return(host="compute-1"))
+
+    switched = site.operator().enable("compute-1")
+
+    assert switched.already is None
+    assert site.region.cloud.tables.open_evacuations_from("compute-1") == ()
+    (homes,) = site.running(server).values()
+    assert len(homes) == 1
 
 
 def test_records_that_nova_compute_left_need_one_restart_of_it(site: Site) -> None:

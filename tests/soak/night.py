@@ -14,9 +14,10 @@ from hacli.errors import HacliError, Interrupted
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cloud_records import Migration, MigrationStatus, Server, VmState
 from hacli.lab.cloud_tables import Tables
-from hacli.lab.commands import BreakBmc, PowerOff, Return
+from hacli.lab.commands import BreakBmc, PowerOff, PullPlug, Return
 from hacli.lab.power_actions import PowerActions
 from hacli.lab.rebuild import EvacuationOrder
+from hacli.lab.region import Command
 from hacli.service.recovery import Recovered, Verb
 from tests.fakes.clock import Killed, Process
 from tests.fakes.journal import JournalStore
@@ -234,9 +235,9 @@ class Night:
         elif end == "LOCKED":
             self._take_it_over = not self._site.at_work(self._host)
         elif end in ("HOST_HEALTHY", "SIGN_OF_LIFE"):
-            self._pull_the_plug()
+            self._switch_off(PowerOff(host=self._host))
         elif end in UNFENCEABLE and self._dice.random() < BY_HAND:
-            self._pull_the_plug()
+            self._switch_off(PullPlug(host=self._host))
             self._attested = "both cords are in my hand"
         elif end == "HOST_RETURNED":
             self._run("enable", partial(self._operator().enable, self._host))
@@ -263,8 +264,8 @@ class Night:
         past = fold_past(events, now=moment).values()
         return any(one.known_ids is not None and not one.accepted for one in past)
 
-    def _pull_the_plug(self) -> None:
-        self._site.region.apply(PowerOff(host=self._host))
+    def _switch_off(self, command: Command) -> None:
+        self._site.region.apply(command)
         self._wait_until_lost()
 
     def _take_over(self) -> None:

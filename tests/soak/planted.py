@@ -79,7 +79,7 @@ def _believes_one_word() -> tuple[Alteration, ...]:
     def judge(readings: Readings) -> FenceEvidence | Doubt:
         return _proof(readings.host, readings.now)
 
-    def orders_nothing(run: Run, watch: object) -> tuple[str, ...]:
+    def orders_nothing(run: Run, watch: object, *, allow_healthy: bool) -> tuple[str, ...]:
         return ()
 
     return ((deathwatch, "judge", judge), (fencing, "_order_off", orders_nothing))

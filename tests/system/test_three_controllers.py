@@ -84,6 +84,7 @@ class Region:
                 f"controller {number} is alone",
                 within_s=HEALED_WITHIN_S,
             )
+            self._call_fenced(plan.controller_names[number])
             yield
         finally:
             for address in lost:
@@ -93,6 +94,15 @@ class Region:
                 f"controller {number} is back",
                 within_s=HEALED_WITHIN_S,
             )
+
+    def _call_fenced(self, controller: str) -> None:
+        """Somebody tells the others so, and lies: without it they would do nothing any more."""
+        wait_until(
+            lambda: self.fleet.facts.is_unclean(controller),
+            f"{controller} is unclean",
+            within_s=HEALED_WITHIN_S,
+        )
+        self.stack.cluster.controllers[0].run("stonith_admin", "--confirm", controller)
 
     @contextmanager
     def _without_connections(self, number: int) -> Iterator[None]:

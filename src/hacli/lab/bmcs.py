@@ -39,7 +39,7 @@ class Bmc:
     @property
     def silent(self) -> bool:
         """Nobody gets an answer; the door drops what arrives."""
-        return self.fault is BmcFault.SILENT
+        return self.fault is BmcFault.SILENT or not self._machine.plugged
 
     @property
     def denied(self) -> bool:

@@ -47,8 +47,18 @@ class Join(_OnHost):
         region.machines.join(region.machines[self.host])
 
 
+class PullPlug(_OnHost):
+    """Somebody pulls all its power cords."""
+
+    def apply_to(self, region: Region) -> None:
+        """Until ``Return`` nothing switches it on, and its BMC is dark."""
+        machine = region.machines[self.host]
+        region.machines.power_off(machine)
+        machine.plugged = False
+
+
 class PowerOff(_OnHost):
-    """Somebody pulls the plug."""
+    """Somebody switches it off."""
 
     def apply_to(self, region: Region) -> None:
         """Behind the back of cluster and BMC."""
@@ -69,6 +79,7 @@ class Return(_OnHost):
     def apply_to(self, region: Region) -> None:
         """Network joined, and booted anew unless it executes well: a reset ends what it held."""
         machine = region.machines[self.host]
+        machine.plugged = True
         needs_reset = machine.hung or (machine.powered and not machine.booted)
         if not machine.network:
             machine.network = True

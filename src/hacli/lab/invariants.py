@@ -251,7 +251,10 @@ def _without_death(story: Story, machines: MachineHistory) -> Iterator[Violation
 
 
 def _asked_twice(story: Story, machines: MachineHistory) -> Iterator[Violation]:
-    """No second request while the first may still come true, or its guest executes."""
+    """No second request while the first may still come true, or its guest executes.
+
+    One whose executor is the very host that is evacuated has ended with it.
+    """
     last: dict[str | None, RequestRecord] = {}
     for record, target in _targets(story.requests):
         if target.deed is not Deed.EVACUATE:
@@ -260,8 +263,9 @@ def _asked_twice(story: Story, machines: MachineHistory) -> Iterator[Violation]:
         last[target.server] = record
         running = machines.running_on(target.server, record.at) - {_asked_for(record)}
         why = None
-        if target.open_evacuations:
-            why = f"while evacuation {target.open_evacuations[0]} of it was unfinished"
+        unfinished = sorted({*target.open_evacuations} - {*target.stranded})
+        if unfinished:
+            why = f"while evacuation {unfinished[0]} of it was unfinished"
         elif earlier is not None and _uncertain(earlier, record.at, speed=story.speed):
             why = f"{record.at - earlier.at:.1f} s after a request of unknown fate"
         elif running:

@@ -65,6 +65,7 @@ class Machine:
     """One compute machine. ``processes`` are the daemons that run now, by name."""
 
     name: str
+    plugged: bool = True  # it can be switched on, and its BMC has power
     powered: bool = True
     booted: bool = True  # the operating system runs (a crash leaves powered True, booted False)
     hung: bool = False
@@ -160,7 +161,7 @@ class Machines:
 
     def power_on(self, machine: Machine) -> None:
         """Switch the chassis on; the operating system is up ``boot_seconds`` later."""
-        if machine.powered:
+        if machine.powered or not machine.plugged:
             return
         machine.powered = True
         machine.hung = False

@@ -28,12 +28,14 @@ class NovaWitness:
         if server is None:
             return None
         shared = server.host in self._tables.shared_storage
+        opened = self._open_of(server.id)
         return Target(
             deed=Deed.EVACUATE if "evacuate" in body else Deed.SERVER,
             host=server.host,
             server=server.id,
             local_disk=server.image is not None and not shared,
-            open_evacuations=tuple(m.number for m in self._open_of(server.id)),
+            open_evacuations=tuple(m.number for m in opened),
+            stranded=tuple(m.number for m in opened if m.dest == server.host),
         )
 
     def after(self, target: Target) -> Target:

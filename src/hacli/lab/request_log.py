@@ -25,6 +25,7 @@ class Target:
     server: str | None = None
     local_disk: bool = False  # the server's root disk is on its host alone
     open_evacuations: tuple[int, ...] = ()  # of the server, unfinished at that moment
+    stranded: tuple[int, ...] = ()  # of these, whose executor is the host itself
     migration: int | None = None  # the record that this request made
 
 

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 READ_LIMIT_S = 120.0
 """1,200 servers are two heavy pages on a busy Nova."""
+SETTLED = ("ACTIVE", "SHUTOFF")
+"""No rebuild is under way, and none has failed."""
 
 
 def read_records(
@@ -134,6 +136,22 @@ def _unsure(host: str, why: str) -> Unavailable:
 
 
 def read_open_evacuations(world: World, nova_host: str) -> tuple[Migration, ...]:
-    """Evacuations from this host that Nova has not ended."""
+    """Evacuations from this host that may still rebuild a guest elsewhere.
+
+    One whose destination was lost in the middle stays open in Nova until nova-compute starts here.
+    Nothing rebuilds it any more when its server is gone, or has settled on a third host.
+    """
     found = ask(world, lambda: world.compute.read_evacuations(nova_host))
-    return tuple(record for record in found if record.is_open)
+    opened = tuple(record for record in found if record.is_open)
+    calls = {record.server: _reader(world, record.server) for record in opened}
+    servers = ask_all(world, calls, limit_s=READ_LIMIT_S)
+    return tuple(r for r in opened if not _has_moved_on(r, servers[r.server]))
+
+
+def _has_moved_on(record: Migration, server: Server | SourceError | None) -> bool:
+    if isinstance(server, SourceError):
+        return False
+    if server is None:
+        return True
+    settled = server.task_state is None and server.status in SETTLED
+    return settled and server.host not in ("", record.source, record.destination)
