@@ -36,7 +36,6 @@ SETTLED_S = 600.0
 """So old must a request without a trace be before another one is sent (design 4)."""
 HEALED_WITHIN_S = 120.0
 FEW_AT_ONCE = "/etc/hacli/few-at-once.toml"
-NO_HOSTS = "no-hosts-through-it"
 MOMENTS = (
     '"run_started"',
     '"step": "fence"',
@@ -64,72 +63,34 @@ class Region:
     def split_off(self, number: int) -> Iterator[None]:
         """One controller hears no other any more; the cloud and the BMCs are within its reach.
 
-        No host is connected through it then: it would stop their nova-compute. Pacemaker is one
-        again after the block.
+        It goes on with what it holds (``freeze``), and the others cannot fence it: no host loses its
+        nova-compute by the split. Pacemaker is one again after the block.
         """
-        with self._without_connections(number), self._alone(number):
-            yield
-
-    @contextmanager
-    def _alone(self, number: int) -> Iterator[None]:
         plan = self.stack.plan
         alone = plan.namespace(plan.controller_names[number])
         others = [name for name in plan.controller_names if name != plan.controller_names[number]]
         lost = [f"{plan.management_address(name)}/32" for name in others]
+        self._set_option("no-quorum-policy", "--update", "freeze")
         for address in lost:
             run(("ip", "-n", alone, "route", "add", "blackhole", address))
         try:
-            wait_until(
-                lambda: not self._has_quorum(number),
-                f"controller {number} is alone",
-                within_s=HEALED_WITHIN_S,
-            )
-            self._call_fenced(plan.controller_names[number])
+            self._wait_for_quorum(number, there=False)
             yield
         finally:
             for address in lost:
                 run(("ip", "-n", alone, "route", "delete", "blackhole", address))
-            wait_until(
-                lambda: self._has_quorum(number),
-                f"controller {number} is back",
-                within_s=HEALED_WITHIN_S,
-            )
+            self._wait_for_quorum(number, there=True)
+            self._set_option("no-quorum-policy", "--delete")
 
-    def _call_fenced(self, controller: str) -> None:
-        """Somebody tells the others so, and lies: without it they would do nothing any more."""
+    def _set_option(self, name: str, *words: str) -> None:
+        self.stack.cluster.controllers[0].run("crm_attribute", "--name", name, *words)
+
+    def _wait_for_quorum(self, number: int, *, there: bool) -> None:
         wait_until(
-            lambda: self.fleet.facts.is_unclean(controller),
-            f"{controller} is unclean",
+            lambda: self._has_quorum(number) is there,
+            f"controller {number} is {'back' if there else 'alone'}",
             within_s=HEALED_WITHIN_S,
         )
-        self.stack.cluster.controllers[0].run("stonith_admin", "--confirm", controller)
-
-    @contextmanager
-    def _without_connections(self, number: int) -> Iterator[None]:
-        controller = self.stack.plan.controller_names[number]
-        edit = self.stack.cluster.controllers[0].run
-        pattern = "|".join(self.stack.plan.host_names)
-        location = f'<rsc_location id="{NO_HOSTS}" rsc-pattern="^({pattern})$"'
-        location += f' node="{controller}" score="-INFINITY"/>'
-        edit("cibadmin", "--create", "-o", "constraints", "-X", location)
-        try:
-            wait_until(
-                lambda: not self._connected_through(controller),
-                f"no host is connected through {controller}",
-                within_s=HEALED_WITHIN_S,
-            )
-            yield
-        finally:
-            edit("cibadmin", "--delete", "-o", "constraints", "-X", location)
-
-    def _connected_through(self, controller: str) -> list[str]:
-        shown = self.stack.cluster.status().iterfind("resources/resource")
-        return [
-            name
-            for resource in shown
-            if (name := resource.get("id", "")) in self.stack.plan.host_names
-            and resource.find(f"node[@name='{controller}']") is not None
-        ]
 
     def _has_quorum(self, number: int) -> bool:
         told = self.stack.cluster.controllers[number].run("corosync-quorumtool", "-s", check=False)
