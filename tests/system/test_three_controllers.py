@@ -63,7 +63,7 @@ class Region:
     def split_off(self, number: int) -> Iterator[None]:
         """One controller hears no other any more; the cloud and the BMCs are within its reach.
 
-        It goes on with what it holds (``freeze``), and the others cannot fence it: no host loses its
+        It goes on with what it holds (``freeze``), and nobody can fence it: no host loses its
         nova-compute by the split. Pacemaker is one again after the block.
         """
         plan = self.stack.plan
