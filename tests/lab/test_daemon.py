@@ -222,7 +222,7 @@ def test_the_prefix_reaches_the_cluster_and_the_cib_names_the_bmcs(cli: Cli) -> 
 
 def test_deeds_reach_the_machines(cli: Cli) -> None:
     """Each word does what it says, and the truth shows it."""
-    cli.ok("start", "--hosts", "2", "--speed", "20")
+    cli.ok("start", "--hosts", "2", "--speed", "100")
     cli.ok("hang", "compute-1")
     assert cli.machine("compute-1")["hung"]
     cli.ok("join", "compute-1")
@@ -236,6 +236,7 @@ def test_deeds_reach_the_machines(cli: Cli) -> None:
     cli.ok("kill-compute", "compute-1")
     cli.ok("crash", "compute-1")
     assert cli.machine("compute-1")["running"] == []
+    eventually(lambda: not cli.machine("compute-1")["powered"], within_s=20)  # the cluster fences it
     cli.ok("return", "compute-1")
     eventually(lambda: bool(cli.machine("compute-1")["booted"]), within_s=20)
 
