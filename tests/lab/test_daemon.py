@@ -236,7 +236,7 @@ def test_deeds_reach_the_machines(cli: Cli) -> None:
     cli.ok("kill-compute", "compute-1")
     cli.ok("crash", "compute-1")
     assert cli.machine("compute-1")["running"] == []
-    eventually(lambda: not cli.machine("compute-1")["powered"], within_s=20)  # the cluster fences it
+    eventually(lambda: not cli.machine("compute-1")["powered"], within_s=20)  # is fenced
     cli.ok("return", "compute-1")
     eventually(lambda: bool(cli.machine("compute-1")["booted"]), within_s=20)
 
