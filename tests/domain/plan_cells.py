@@ -313,6 +313,28 @@ WINDOW = [
 ]  # fmt: skip
 
 
+def paces(name: str, into: tuple[int, ...], *took: float, most: int = 4) -> Cell:
+    """How many requests may be on their way, with answers that take so long."""
+
+    def ask(module: ModuleType) -> tuple[int, ...]:
+        pace = module.Pace(most=most)
+        found = [pace.size]
+        for seconds in took:
+            pace = pace.after_answer(seconds)
+            found.append(pace.size)
+        return tuple(found)
+
+    return Cell(name, ask, into)
+
+
+PACE = [
+    paces("W5", (2, 3, 4, 4), 0.2, 0.3, 0.45),
+    paces("W5-quickest", (2, 3, 4, 3, 4), 0.4, 0.2, 0.5, 0.4),
+    paces("W6", (2, 3, 2, 1, 1, 2), 0.2, 0.4502, 9.0, 60.0, 0.2),
+    paces("W6-not-yet", (2, 3, 4), 0.2, 0.45),
+]
+
+
 def clash(name: str, others: tuple[str, ...], **changes: object) -> Cell:
     """Whether vm-1 must wait for these; a hard group that both are in says so."""
     group = ServerGroup(id="g", policy="anti-affinity", members=("vm-1", "vm-2"))
@@ -372,4 +394,4 @@ LOSES = [
     ),
 ]
 
-PLAN_CELLS = [*CHOICES, *ORDER, *HISTORY, *ARRIVALS, *WINDOW, *CLASHES, *LOSES]
+PLAN_CELLS = [*CHOICES, *ORDER, *HISTORY, *ARRIVALS, *WINDOW, *PACE, *CLASHES, *LOSES]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hacli.domain import evacuation
-from hacli.domain.evacuation import Window
+from hacli.domain.evacuation import Pace, Window
 from tests.domain.cells import Cell, params, rows_in_docs
 from tests.domain.plan_cells import PLAN_CELLS
 
@@ -37,3 +37,15 @@ def test_the_window_keeps_its_bounds(limit: int, destinations: int, took: list[f
         window = window.after_arrival(seconds)
 
         assert 1 <= window.size <= max(1, min(limit, destinations * 2))
+
+
+@given(most=st.integers(min_value=2, max_value=20), took=st.lists(st.floats(0, 600)))
+@settings(deadline=None, derandomize=True)
+def test_the_pace_keeps_its_bounds(most: int, took: list[float]) -> None:
+    """One at least, so that every run ends."""
+    pace = Pace(most=most)
+
+    for seconds in took:
+        pace = pace.after_answer(seconds)
+
+        assert 1 <= pace.size <= most

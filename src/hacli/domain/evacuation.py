@@ -613,6 +613,28 @@ class Window:
         return replace(self, size=size, quickest_s=quickest)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How many requests are on their way to Nova's API at once: more while it answers as quickly.
+
+    It begins with two, grows by one with each quick answer and shrinks by one with each that takes
+    more than twice as long as the quickest: an API on few cores answers sixteen at once no sooner
+    than sixteen in turn, and the rebuilding, which needs the same cores, comes late
+    (docs/performance.md).
+    """
+
+    most: int
+    size: int = 2
+    quickest_s: float | None = None
+
+    def after_answer(self, took_s: float) -> "Pace":
+        """The pace after an answer that took so long."""
+        quickest = took_s if self.quickest_s is None else min(self.quickest_s, took_s)
+        slow = took_s > 2.0 * quickest + 0.05
+        size = max(1, self.size - 1) if slow else min(self.most, self.size + 1)
+        return replace(self, size=size, quickest_s=quickest)
+
+
 def anti_affinity_clash(
     server_id: str, open_ids: Iterable[str], groups: Iterable[ServerGroup]
 ) -> bool:

@@ -15,6 +15,7 @@ from hacli.domain.evacuation import (
     Ended,
     Look,
     Move,
+    Pace,
     Plan,
     ServerRun,
     Skip,
@@ -60,7 +61,7 @@ CLOCKS_APART_S = 60.0
 """By so much the clocks of Nova's own machines may differ; one that is left out is read alone."""
 TRACE_EVERY_S = 15.0
 ASKS_AT_ONCE = 16
-"""Requests on the way to Nova's API (docs/performance.md)."""
+"""The most requests on the way to Nova's API (docs/performance.md)."""
 NAMES_SHOWN = 10
 UNSENT_AGAIN_S = 2.0
 """A request that was not sent is tried again after 2, 4, 8 … s: an API restarts in a minute."""
@@ -128,6 +129,7 @@ class Evacuation:
         )
         self._runs = {server_run.server.id: server_run for server_run in plan.runs}
         self._ends: dict[str, ServerEnd] = {}
+        self._pace = Pace(most=ASKS_AT_ONCE)
         self._asking: dict[str, Task[RequestOutcome]] = {}
         self._asked_at: dict[str, float] = {}
         self._reading: dict[str, Task[Server | None]] = {}
@@ -207,6 +209,8 @@ class Evacuation:
     def _take_answer(self, key: str, task: Task[RequestOutcome]) -> None:
         outcome = task.result()
         run = self._runs[key]
+        if not isinstance(outcome, NotSent):
+            self._pace = self._pace.after_answer(self._now - self._asked_at[key])
         request_id = outcome.request_id if isinstance(outcome, Accepted) else None
         kind, text = describe(outcome)
         self._run.record(Asked(server=key, outcome=kind, text=text, request_id=request_id))
@@ -352,7 +356,7 @@ class Evacuation:
             elif (
                 isinstance(move, Ask)
                 and busy < self._window.size
-                and len(self._asking) < ASKS_AT_ONCE
+                and len(self._asking) < self._pace.size
                 and self._may_ask(run)
             ):
                 busy += 1
