@@ -181,7 +181,7 @@ class Scene:
     def asked_once(self, servers: tuple[str, ...]) -> None:
         """The hypervisors have started each guest once for its boot and once for its return."""
         spawned = [d.server for d in hypervisors.ledger(self.plan) if d.what == "spawn"]
-        wrong = {s: spawned.count(s) for s in servers if spawned.count(s) != 2}  # noqa: PLR2004
+        wrong = {s: spawned.count(s) for s in servers if spawned.count(s) != 2}
         assert not wrong, f"not started twice: {wrong}"
 
     def untouched(self, servers: tuple[str, ...], *, host: str) -> None:
