@@ -619,8 +619,8 @@ class Pace:
 
     It begins with one, which shows how quick Nova is alone; it grows by one with each quick answer
     and shrinks by one with each that takes more than twice as long as the quickest. An API on few
-    cores answers sixteen at once no sooner than sixteen in turn, and the rebuilding, which needs the
-    same cores, comes late (docs/performance.md).
+    cores answers sixteen at once no sooner than sixteen in turn, and the rebuilding, which needs
+    the same cores, comes late (docs/performance.md).
     """
 
     most: int
