@@ -160,6 +160,7 @@ def parse_server(record: Json) -> Server:
         availability_zone=_text_or_none(record, "OS-EXT-AZ:availability_zone") or "",
         pinned_zone=_optional_text(record, "pinned_availability_zone"),  # 2.96
         updated_at=_time_or_none(record, "updated"),
+        vtpm=_wants_vtpm(flavor),
         metadata=_metadata(_key(record, "metadata")),
     )
 
@@ -168,6 +169,14 @@ def _image(value: object) -> str | None:
     if value == "":
         return None  # boots from a volume
     return _text(_mapping(value, "image"), "id")
+
+
+def _wants_vtpm(flavor: Json) -> bool | None:
+    """Extra specs are in the flavor by policy (2.47); these two ask for a virtual TPM."""
+    specs = flavor.get("extra_specs")
+    if not isinstance(specs, Mapping):
+        return None
+    return "hw:tpm_version" in specs or "hw:tpm_model" in specs
 
 
 def _metadata(value: object) -> Mapping[str, str]:

@@ -63,6 +63,7 @@ class Server:
     availability_zone: str = ""
     pinned_zone: str | None = None
     updated_at: datetime | None = None  # the row's last write, whoever made it
+    vtpm: bool | None = False  # its flavor wants one; None: Nova does not show
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
