@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from hacli.domain.servers import (
+    Aggregate,
     ComputeService,
     Hypervisor,
     InstanceAction,
@@ -226,6 +227,14 @@ def parse_group(record: Json) -> ServerGroup:
     if not isinstance(policy, str) or not isinstance(members, list):
         raise ShapeError("a server group without policy or members")
     return ServerGroup(id=_text(record, "id"), policy=policy, members=tuple(map(str, members)))
+
+
+def parse_aggregate(record: Json) -> Aggregate:
+    """One host aggregate."""
+    hosts = _key(record, "hosts")
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise ShapeError("an aggregate without hosts")
+    return Aggregate(name=_text(record, "name"), hosts=tuple(hosts))
 
 
 def parse_hypervisor(record: Json) -> Hypervisor:

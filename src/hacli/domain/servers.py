@@ -152,6 +152,14 @@ class ServerGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """A host aggregate."""
+
+    name: str
+    hosts: tuple[str, ...]  # as Nova names them
+
+
+@dataclass(frozen=True, kw_only=True)
 class Caller:
     """Who we are to Nova. ``admin`` only when roles and an admin-only read prove it."""
 

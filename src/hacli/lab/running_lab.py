@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from hacli.lab.http_door import HttpDoor, HttpService
 from hacli.lab.invariants import Story, Violation, check, check_recovery, sum_up_recovery
 from hacli.lab.ipmi_door import IpmiDoor
 from hacli.lab.keystone_api import OPEN_PATHS, Keystone
+from hacli.lab.node_shell import run_on_node
 from hacli.lab.nova_api import NovaApi
 from hacli.lab.nova_witness import NovaWitness
 from hacli.lab.pacemaker_door import PacemakerDoor
@@ -220,8 +222,12 @@ class Lab:
         return ports
 
     def _open_pacemaker(self, opened: ExitStack) -> None:
+        cloud = self.region.cloud
         door = PacemakerDoor(
-            self.region.cluster, socket_path=self.workspace.pacemaker_socket, lock=self.lock
+            self.region.cluster,
+            socket_path=self.workspace.pacemaker_socket,
+            lock=self.lock,
+            shells={host: partial(run_on_node, cloud, host) for host in self.region.names},
         )
         door.start()
         opened.callback(door.stop)
