@@ -53,11 +53,11 @@ class Cinder:
             return tuple(parse_service(record) for record in rest.records(body, "services"))
 
     def _asked(self) -> tuple[rest.Endpoint, Mapping[str, str]]:
-        """Where Cinder is, and the microversion to ask it with: one request."""
+        """Where Cinder is, and the microversion to ask it with: one small request."""
         endpoint = self._service.endpoint()
         with endpoint.understood():
-            version = min(_newest(_root_of(endpoint).get("/")), NEWEST)
-        return endpoint, {"OpenStack-API-Version": f"volume {version[0]}.{version[1]}"}
+            major, minor = min(_newest(_root_of(endpoint).get("/")), NEWEST)
+        return endpoint, {"OpenStack-API-Version": f"volume {major}.{minor}"}
 
 
 def parse_volume(record: rest.Json) -> Volume:

@@ -7,7 +7,7 @@ servers.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from hacli.domain.cluster import Role
@@ -22,7 +22,7 @@ from hacli.domain.host_storage import (
     grouped,
     judge_host,
 )
-from hacli.domain.hosts import ComputeHost, HostNames, connected
+from hacli.domain.hosts import ComputeHost, HostNames, connected, natural
 from hacli.domain.policy import Policy
 from hacli.domain.servers import (
     Aggregate,
@@ -32,7 +32,15 @@ from hacli.domain.servers import (
     ServerGroup,
     ServiceList,
 )
-from hacli.domain.storage import Image, StorageFacts, Verdict, Volume, VolumeService, judge_servers
+from hacli.domain.storage import (
+    Fate,
+    Image,
+    StorageFacts,
+    Verdict,
+    Volume,
+    VolumeService,
+    judge_servers,
+)
 from hacli.errors import NotPermitted, SourceError, Unavailable, Unreachable
 from hacli.ports import Task, World
 from hacli.service.asking import ask_in_turn, outcome_of, wait_all
@@ -57,6 +65,19 @@ class HostVerdict:
     service: ComputeService
     storage: HostStorage
     verdicts: tuple[Verdict, ...] | Unknown
+    at_risk: tuple[Verdict, ...]  # of them; see ``Verdict.at_risk``
+
+    @property
+    def listed(self) -> tuple[Verdict, ...]:
+        """The verdicts on its servers, none where they could not be listed."""
+        return () if isinstance(self.verdicts, Unknown) else self.verdicts
+
+    @property
+    def unknown(self) -> bool:
+        """Something about its servers is not known."""
+        if isinstance(self.verdicts, Unknown):
+            return True
+        return any(verdict.fate is Fate.UNKNOWN for verdict in self.verdicts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +90,22 @@ class StorageCheck:
 
     hosts: tuple[HostVerdict, ...]
     findings: tuple[Finding, ...]
+    volume_services: tuple[VolumeService, ...] | Unknown
     silent: Mapping[str, str]
     probed: int
     unprobed: tuple[str, ...]
     at: datetime
+
+    @property
+    def at_risk(self) -> bool:
+        """A server loses something or stays down, or something was found that would do it."""
+        return bool(self.findings) or any(host.at_risk for host in self.hosts)
+
+    @property
+    def complete(self) -> bool:
+        """Every source has answered, and every server could be judged."""
+        told = not self.silent and not self.unprobed
+        return told and not any(host.unknown for host in self.hosts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +122,19 @@ class _Told:
 
 
 def verify_storage(
-    world: World, configured: Iterable[HostNames], *, policy: Policy, only: tuple[str, ...] = ()
+    world: World,
+    configured: Iterable[HostNames],
+    *,
+    policy: Policy,
+    only: tuple[str, ...] = (),
+    snapshot_age: timedelta | None = None,
 ) -> StorageCheck:
     """Judge the servers of all hosts, or of those named.
 
     Every node is asked where it keeps disks also when few hosts are named: Nova chooses among all.
+
+    Args:
+        snapshot_age: How old a snapshot may be that is enough for who loses its root disk.
 
     Raises:
         UsageError, Refused: A name is no host's, or more than one host's.
@@ -118,19 +159,24 @@ def verify_storage(
         images=told.images,
     )
     shown = [(host, service) for host, service in hosts if host in named or not named]
-    homes = _homes(told)
+    now, homes = world.clock.now(), _homes(told)
+
+    def at_risk(verdict: Verdict) -> bool:
+        return verdict.at_risk(now=now, snapshot_age=snapshot_age)
+
     findings = (
         finding
         for _, service in shown
         for finding in find_on_host(said[service.host], judged[service.host], homes)
     )
     return StorageCheck(
-        hosts=tuple(_host_verdict(host, service, told, facts) for host, service in shown),
+        hosts=tuple(_host_verdict(host, service, told, facts, at_risk) for host, service in shown),
         findings=grouped(findings),
+        volume_services=told.volume_services,
         silent=_silent(sources, told),
         probed=len(told.nodes),
         unprobed=_unprobed(services, told),
-        at=world.clock.now(),
+        at=now,
     )
 
 
@@ -278,14 +324,23 @@ def _mounts(host: ComputeHost, sources: Sources) -> tuple[Mount, ...] | Unknown:
 
 
 def _host_verdict(
-    host: ComputeHost, service: ComputeService, told: _Told, facts: StorageFacts
+    host: ComputeHost,
+    service: ComputeService,
+    told: _Told,
+    facts: StorageFacts,
+    at_risk: Callable[[Verdict], bool],
 ) -> HostVerdict:
     servers = told.servers.get(service.host, ())
+    judged: tuple[Verdict, ...] = ()
+    if not isinstance(servers, Unknown):
+        by_name = sorted(servers, key=lambda server: (natural(server.name), server.id))
+        judged = judge_servers(by_name, facts)
     return HostVerdict(
         host=host,
         service=service,
         storage=facts.hosts[service.host],
-        verdicts=servers if isinstance(servers, Unknown) else judge_servers(servers, facts),
+        verdicts=servers if isinstance(servers, Unknown) else judged,
+        at_risk=tuple(filter(at_risk, judged)),
     )
 
 
