@@ -309,7 +309,7 @@ def test_a_node_that_is_silent_is_left_in_time() -> None:
     [
         ("echo 'Permission denied' >&2; exit 255", "exit 255, Permission denied"),
         ("printf 'a\\033[2Jb' >&2; exit 3", r"a\?\[2Jb"),
-        ("exit 127", "exit 127"),
+        ("exit 127", "probe of compute-1: exit 127"),
     ],
 )
 def test_a_command_that_fails_is_unreachable_in_its_own_words(script: str, says: str) -> None:

@@ -69,7 +69,8 @@ class CommandProbe:
         try:
             ended = runner.run(PYTHON, timeout_s=self._timeout_s, stdin=PROGRAM.read_bytes())
         except Unreachable as error:
-            raise Unreachable(source=source, why=_printable(error.why)) from error
+            why = error.why.removeprefix(f"{' '.join(words)}: ")
+            raise Unreachable(source=source, why=_printable(why)) from error
         except Unreadable as error:
             raise Unreadable(source=source, why=error.why) from error
         if ended.exit_code:

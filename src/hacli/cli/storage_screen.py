@@ -20,6 +20,8 @@ from hacli.service.storage import HostVerdict, StorageCheck
 
 WIDTH = 80
 HANG = 4
+MOST_IN_TROUBLE = 5
+"""Rows of hosts that need somebody; what is wrong with them stands below, by reason."""
 HOSTS_SHOWN = 3
 PLACES_SHOWN = 5
 GROUPS_SHOWN = 5
@@ -115,7 +117,7 @@ def _hosts(view: StorageView) -> Iterator[str]:
     hosts = sorted(view.check.hosts, key=lambda host: (not host.at_risk, not host.unknown))
     each = [h for h in hosts if h.at_risk or h.unknown or view.named or view.verbose]
     rest = [host for host in hosts if host not in each]
-    shown = each if view.verbose or view.named else each[:NAMES_SHOWN]
+    shown = each if view.verbose or view.named else each[:MOST_IN_TROUBLE]
     rows = [_row(host.host.name, [host]) for host in shown]
     if len(each) > len(shown):
         more = each[len(shown) :]
