@@ -107,9 +107,10 @@ def _unescaped(word: str) -> str:
 def _writable(directory: str) -> bool | None:
     """Whether Nova's user may make files there; None: we are neither root nor that user."""
     try:
-        user = pwd.getpwnam("nova").pw_uid
+        nova = pwd.getpwnam("nova")
+        user, groups = nova.pw_uid, os.getgrouplist("nova", nova.pw_gid)
     except KeyError:
-        user = os.stat(directory).st_uid  # in a container the user has no name out here
+        user, groups = os.stat(directory).st_uid, []  # in a container it has no name out here
     if user == 0:
         return None  # root's, and nobody here is called nova: whose it is to Nova is not known
     if os.geteuid() == user:
@@ -120,9 +121,8 @@ def _writable(directory: str) -> bool | None:
     if child == 0:
         allowed = 2
         try:
-            group = os.stat(directory).st_gid
-            os.setgroups([group])
-            os.setgid(group)
+            os.setgroups(groups)
+            os.setgid(groups[0] if groups else user)
             os.setuid(user)
             allowed = 0 if os.access(directory, os.W_OK | os.X_OK) else 1
         finally:
