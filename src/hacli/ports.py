@@ -6,7 +6,7 @@ that was really read; a write that changes Nova returns a ``RequestOutcome``, be
 is a result to act on, not an exception to forget.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -16,8 +16,10 @@ from hacli.domain.claim import ProcessId
 from hacli.domain.cluster import ClaimState, ClusterView, NodeState
 from hacli.domain.events import Event, Moment, StoredEvent
 from hacli.domain.evidence import FenceEvidence
+from hacli.domain.host_storage import NodeStorage
 from hacli.domain.power import Bmc, PowerState
 from hacli.domain.servers import (
+    Aggregate,
     Caller,
     ComputeService,
     Guest,
@@ -30,6 +32,7 @@ from hacli.domain.servers import (
     ServerList,
     ServiceList,
 )
+from hacli.domain.storage import Image, Volume, VolumeService
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -136,6 +139,10 @@ class Compute(Protocol):
         """Every server of exactly this Nova host, all pages, each checked to be of this host."""
         ...
 
+    def read_all_servers(self) -> tuple[Server, ...]:
+        """Every server of every host, all pages; those of a cell that is down are not in it."""
+        ...
+
     def read_server(self, server_id: str) -> Server | None:
         """One server; None when Nova says that there is none (404)."""
         ...
@@ -181,6 +188,10 @@ class Compute(Protocol):
 
     def read_groups(self) -> tuple[ServerGroup, ...]:
         """All server groups of all projects."""
+        ...
+
+    def read_aggregates(self) -> tuple[Aggregate, ...]:
+        """All host aggregates, one request."""
         ...
 
     def disable(self, service: ComputeService, *, reason: str, timeout_s: float) -> RequestOutcome:
@@ -229,6 +240,39 @@ class Compute(Protocol):
 
     def hard_reboot(self, server_id: str, *, may_send: Callable[[], bool]) -> RequestOutcome:
         """Start the guest anew where it is; one that runs is cut off. ``may_send`` as above."""
+        ...
+
+
+class Volumes(Protocol):
+    """Cinder. Both reads raise ``Unreachable``, ``Unreadable`` or ``NotPermitted``."""
+
+    def read_volumes(self) -> Mapping[str, Volume]:
+        """All volumes of all projects, by id: requests by pages."""
+        ...
+
+    def read_services(self) -> tuple[VolumeService, ...]:
+        """All cinder-volume services, one request."""
+        ...
+
+
+class Images(Protocol):
+    """Glance."""
+
+    def read_images(self) -> Mapping[str, Image]:
+        """All usable images and snapshots of all projects, by id. Raises as ``Volumes``."""
+        ...
+
+
+class NodeProbe(Protocol):
+    """The nodes themselves, through a configured command. It changes nothing there."""
+
+    def read_node(self, host: str) -> NodeStorage:
+        """What this Nova host says of its own storage.
+
+        Raises:
+            Unreachable: No answer in time, or the command failed.
+            Unreadable: The node cannot tell, or not what was asked.
+        """
         ...
 
 
@@ -371,6 +415,9 @@ class World:
 
     cluster: Cluster | None  # None: configured to work without one
     compute: Compute
+    volumes: Volumes
+    images: Images
+    probe: NodeProbe | None  # None: no command is configured
     switch: Callable[[Bmc], PowerSwitch]
     open_journal: Callable[[str, str], Journal]  # operation, host
     locks: Locks

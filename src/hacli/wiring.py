@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from hacli.adapters.cinder import Cinder
 from hacli.adapters.clock import StopFlag, SystemClock
+from hacli.adapters.glance import Glance
 from hacli.adapters.ipmi import IpmiHelper, IpmiPower
 from hacli.adapters.journal import JournalFile, SqliteJournal
 from hacli.adapters.locks import FileLocks
 from hacli.adapters.machine import LinuxMachine
+from hacli.adapters.node_probe import CommandProbe
 from hacli.adapters.nova import Nova
 from hacli.adapters.pacemaker import NOT_CONNECTED, Pacemaker
 from hacli.adapters.process import CommandRunner
@@ -100,9 +104,13 @@ def connect(
             journal_path, run=run, op=op, host=host, clock=clock, listeners=listeners
         )
 
+    cloud = _once(lambda: _open_cloud(settings, os_cloud))
     world = World(
         cluster=None if without_cluster else _cluster(settings, clock),
-        compute=Nova(lambda: _open_cloud(settings, os_cloud)),
+        compute=Nova(cloud),
+        volumes=Cinder(cloud),
+        images=Glance(cloud),
+        probe=_probe(settings, clock),
         switch=switch,
         open_journal=open_journal,
         locks=FileLocks(places.run, user=getpass.getuser(), clock=clock),
@@ -125,6 +133,26 @@ def _cluster(settings: Settings, clock: SystemClock) -> Pacemaker:
         monotonic=clock.monotonic,
         timeout_s=settings.cluster.command_timeout_s,
     )
+
+
+def _probe(settings: Settings, clock: SystemClock) -> CommandProbe | None:
+    if settings.probe is None:
+        return None
+    return CommandProbe(settings.probe.command, timeout_s=settings.probe.timeout_s, now=clock.now)
+
+
+def _once(open_cloud: "Callable[[], Cloud]") -> "Callable[[], Cloud]":
+    """One session, and so one login, for all services; opened by the first that needs it."""
+    lock = Lock()
+    opened: list[Cloud] = []
+
+    def the_cloud() -> "Cloud":
+        with lock:
+            if not opened:
+                opened.append(open_cloud())
+            return opened[0]
+
+    return the_cloud
 
 
 def _open_cloud(settings: Settings, os_cloud: str | None) -> "Cloud":

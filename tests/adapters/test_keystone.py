@@ -65,7 +65,7 @@ else:
         "auth_url": cloud.session.auth.auth_url,
         "region": cloud.region,
         "interface": cloud.interface,
-        "compute_url": cloud.compute_url,
+        "compute_url": cloud.urls.get("compute"),
         "verify": cloud.session.verify,
     }))
 """

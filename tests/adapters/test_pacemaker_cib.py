@@ -3,7 +3,7 @@
 import pytest
 
 from hacli.adapters.pacemaker.cib import Cib, parse_host_map
-from hacli.domain.cluster import FenceDevice, FenceLevel
+from hacli.domain.cluster import FenceDevice, FenceLevel, FileSystem
 from hacli.errors import Unreadable
 
 ONLY_COMPUTES = (
@@ -442,3 +442,29 @@ def test_what_is_not_understood_is_unreadable(read: object) -> None:
     assert callable(read)
     with pytest.raises(Unreadable):
         read()
+
+
+def file_system(name: str, **parameters: str) -> str:
+    """A Filesystem resource."""
+    pairs = "".join(
+        f'<nvpair id="{name}-{key}" name="{key}" value="{value}"/>'
+        for key, value in parameters.items()
+    )
+    return (
+        f'<clone id="{name}-clone"><primitive id="{name}" class="ocf" provider="heartbeat"'
+        f' type="Filesystem"><instance_attributes id="{name}-ia">{pairs}</instance_attributes>'
+        "</primitive></clone>"
+    )
+
+
+def test_mounts_are_told_by_their_resource() -> None:
+    """One that does not say what it mounts, or where, is no evidence of anything."""
+    found = cib(
+        file_system("nova", device="filer:/nova", directory="/var/lib/nova", fstype="nfs4")
+        + file_system("half", device="filer:/half", directory="/half")
+        + clone("nova-compute")
+    ).file_systems
+
+    assert found == {
+        "nova": FileSystem(device="filer:/nova", directory="/var/lib/nova", fs_type="nfs4")
+    }

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from jsonschema import Draft202012Validator
 
-from hacli.lab.commands import PowerOn
+from hacli.config import Settings
+from hacli.domain.policy import Policy, Storage
+from hacli.lab.commands import PowerOn, ShareStorage
 from tests.cli.conftest import NewConsole
 from tests.cli.console import Console
 from tests.cli.schemas import SCHEMAS, complaints, valid_document, valid_stream
@@ -35,6 +37,19 @@ def _returned(console: Console) -> None:
 def _with_local_disk(console: Console) -> None:
     console.site.seed("compute-1", 1, local=1, prefix="local")
     console.site.lose("compute-1")
+
+
+def _shared(console: Console) -> None:
+    for host in console.site.region.names:
+        console.site.region.apply(ShareStorage(host=host, shared=True))
+    console.settings = Settings(policy=Policy(ephemeral=Storage.SHARED))
+
+
+def _local(console: Console) -> None:
+    first, second = console.site.seed("compute-1", 2, local=2, prefix="local")
+    tables = console.site.region.cloud.tables
+    console.site.region.cloud.add_snapshot(tables.servers[first], age_s=7200)
+    tables.images[tables.servers[second].image or ""].status = "deleted"
 
 
 def _busy(console: Console) -> None:
@@ -77,6 +92,13 @@ CASES: tuple[tuple[Prepare, str, int], ...] = (
     (_returned, "enable compute-1", 0),
     (_healthy, "enable compute-1", 0),
     (_recovered, "enable compute-1 --timeout 10s", 124),
+    (_shared, "verify-storage", 0),
+    (_healthy, "verify-storage", 0),
+    (_shared, "verify-storage compute-1", 0),
+    (_local, "verify-storage", 1),
+    (_local, "verify-storage --snapshot-age 1h", 1),
+    (_healthy, "verify-storage compute-9", 2),
+    (_healthy, "verify-storage --snapshot-age soon", 2),
     (_recovered, "history", 0),
     (_healthy, "history", 0),
     (_recovered, "history show r-000001", 0),
@@ -109,7 +131,8 @@ def test_stdout_is_one_valid_document(
 
     assert ended.code == code, ended.err
     document = valid_document(ended)
-    assert document["ok"] is (code == 0) or words == "status --exit-code"
+    looked = words.startswith(("status --exit-code", "verify-storage"))
+    assert document["ok"] is (code == 0 or (code == 1 and looked))
 
 
 @each_case

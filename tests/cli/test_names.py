@@ -12,6 +12,7 @@ ACTING = (
     ("disable",),
     ("enable",),
     ("status",),
+    ("verify-storage",),
 )
 
 

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hacli.config import BmcSettings, CloudSettings, ClusterSettings, HostSettings, PathSettings
+from hacli.config import (
+    BmcSettings,
+    CloudSettings,
+    ClusterSettings,
+    HostSettings,
+    PathSettings,
+    ProbeSettings,
+)
 from hacli.config.settings import Settings, read_settings
 from hacli.domain.hosts import HostNames
 from hacli.domain.policy import Policy, Storage
@@ -36,6 +43,9 @@ stuck_after = "1h"
 
 [storage]
 ephemeral = "shared"
+probe = ["ssh", "{host}", "sudo"]
+probe_timeout = "5s"
+aggregates = {"nvme" = "local"}
 
 [limits]
 max_hosts = 2
@@ -95,12 +105,14 @@ def test_every_key_has_its_meaning(tmp_path: Path) -> None:
             storm_share=0.25,
             max_hosts=2,
             ephemeral=Storage.SHARED,
+            aggregate_storage={"nvme": Storage.LOCAL},
             host_storage={
                 "compute-3": Storage.LOCAL,
                 "compute-3.example.org": Storage.LOCAL,
                 "c3": Storage.LOCAL,
             },
         ),
+        probe=ProbeSettings(command=("ssh", "{host}", "sudo"), timeout_s=5.0),
         hosts=(
             HostSettings(
                 name="compute-3",
@@ -179,6 +191,16 @@ MISTAKES = {
     ),
     '[fencing]\norder = "ipmi"': "[fencing] order: wants a list of texts",
     '[storage]\nephemeral = "ceph"': "[storage] ephemeral: wants one of: shared, local",
+    '[storage]\nprobe = ["ssh"]': (
+        '[storage] probe: wants words, one with {host}: ["ssh", "{host}"]'
+    ),
+    '[storage]\nprobe = ["{host}"]': (
+        "[storage] probe: the first word is the program and cannot be {host}"
+    ),
+    '[storage]\nprobe = "ssh {host}"': "[storage] probe: wants a list of texts",
+    "[storage.aggregates]\nnvme = 1": "[storage] aggregates: wants one of: shared, local",
+    '[storage]\naggregates = "nvme"': ('[storage] aggregates: wants a table: {"a name" = "..."}'),
+    '[storage]\nprob = ["ssh"]': "[storage] prob: no such key; did you mean probe?",
     '[cloud]\nname = ""': "[cloud] name: wants a text in quotes",
     "[cloud]\nname = 3": "[cloud] name: wants a text in quotes",
     "[limits]\nstorm_share = 0": "[limits] storm_share: 0 is not a share: more than 0, at most 1",

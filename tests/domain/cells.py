@@ -7,12 +7,13 @@ from types import ModuleType
 
 import pytest
 
-SAFETY = Path(__file__).parents[2] / "docs" / "safety.md"
+DOCS = Path(__file__).parents[2] / "docs"
+SAFETY, STORAGE = DOCS / "safety.md", DOCS / "storage.md"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``id`` begins with a row of docs/safety.md; ``ask`` gets the module, real or mutated."""
+    """``id`` begins with a row of its page in docs; ``ask`` gets the module, real or mutated."""
 
     id: str
     ask: Callable[[ModuleType], object]
@@ -20,7 +21,7 @@ class Cell:
 
     @property
     def row(self) -> str:
-        """The row in docs/safety.md that this is a case of."""
+        """The row of its page that this is a case of."""
         return self.id.partition("-")[0]
 
 
@@ -29,11 +30,11 @@ def params(cells: Iterable[Cell]) -> list[object]:
     return [pytest.param(cell, id=cell.id) for cell in cells]
 
 
-def rows_in_docs(letters: str) -> list[str]:
-    """Ids of the table rows in docs/safety.md that begin with one of these letters."""
+def rows_in_docs(letters: str, *, page: Path = SAFETY) -> list[str]:
+    """Ids of the table rows of a page that begin with one of these letters."""
     first_cells = (
         line.split("|")[1].strip()
-        for line in SAFETY.read_text(encoding="utf-8").splitlines()
+        for line in page.read_text(encoding="utf-8").splitlines()
         if line.startswith("| ")
     )
     return [cell for cell in first_cells if cell[:1] in letters and cell[1:].isdigit()]

@@ -40,7 +40,11 @@ class ServerChanges(TypedDict, total=False):
     vm_state: str
     task_state: str | None
     image: str | None
+    volumes: tuple[str, ...]
     ephemeral_gb: int
+    swap_mb: int
+    vtpm: bool | None
+    pinned_zone: str | None
     launched_at: datetime | None
     fault: str | None
     metadata: dict[str, str]

@@ -96,7 +96,11 @@ def _powers(ended: Ended) -> dict[str, str]:
 
 @dataclass
 class Memory:
-    """The most memory that a process and all its descendants had at once, shared parts once."""
+    """The most memory that a process and all its descendants had at once, shared parts once.
+
+    A child that has been started and has not become its program yet (vfork) is the same memory
+    once more, and does not count: it still has the words of its parent.
+    """
 
     pid: int
     peak_mib: float = 0.0
@@ -113,8 +117,18 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._over.wait(0.1):
-            kib = sum(_pss_kib(pid) for pid in family_of(self.pid))
+            own = _words(self.pid)
+            others = [pid for pid in family_of(self.pid) if pid != self.pid and _words(pid) != own]
+            kib = sum(_pss_kib(pid) for pid in (self.pid, *others))
             self.peak_mib = max(self.peak_mib, kib / 1024)
+
+
+def _words(pid: int) -> bytes:
+    """Its command line (proc(5), cmdline)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _pss_kib(pid: int) -> int:

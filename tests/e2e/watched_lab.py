@@ -81,7 +81,8 @@ class _NotingDoor(PacemakerDoor):
     """Writes every command line down before it is run."""
 
     def __init__(self, cluster: Cluster, tools: list[tuple[str, ...]], *, lab: Lab) -> None:
-        super().__init__(cluster, socket_path=lab.workspace.pacemaker_socket, lock=lab.lock)
+        socket_path = lab.workspace.pacemaker_socket
+        super().__init__(cluster, socket_path=socket_path, lock=lab.lock, shells=lab.shells)
         self._tools = tools
 
     def answer(self, argv: tuple[str, ...], stdin: str) -> Answer | None:
@@ -91,6 +92,6 @@ class _NotingDoor(PacemakerDoor):
 
 
 def _only_looks(words: tuple[str, ...]) -> bool:
-    """Whether a command line of Pacemaker's tools changes nothing."""
+    """Whether a command line of Pacemaker's tools, or the storage probe, changes nothing."""
     queries = {"--query", "-Q", "--version", "--history", "--list-registered", "-G"}
-    return words[0] == "crm_mon" or bool(queries & set(words))
+    return words[0] == "crm_mon" or words[1:2] == ("python3",) or bool(queries & set(words))

@@ -218,7 +218,9 @@ class _LabCloud(Cloud):
     """A login that always works."""
 
     def __init__(self, line: Line) -> None:
-        super().__init__(session=Session(), interface="internal", region=None, compute_url=URL)
+        super().__init__(
+            session=Session(), interface="internal", region=None, urls={"compute": URL}
+        )
         object.__setattr__(self, "_line", line)
 
     def login(self) -> dict[str, str]:

@@ -40,6 +40,7 @@ from tests.fakes.pacemaker import FakePacemaker
 from tests.fakes.power import FakeSwitch
 from tests.fakes.reports import Reports
 from tests.fakes.scene import Observer
+from tests.fakes.storage import FakeProbe, StorageLine, fake_cinder, fake_glance
 from tests.fakes.tasks import FakeTasks
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Operator:
     clock: FakeClock
     process: Process
     nova: FakeNova
+    storage: StorageLine
     pacemaker: FakePacemaker
     store: JournalStore
     policy: Policy
@@ -243,6 +245,7 @@ class Site:
         at: str = "controller-1",
         dies_at: int | None = None,
         clustered: bool = True,
+        probed: bool = True,
         workers: int = 64,
         typing_s: float = 0.0,
         listeners: tuple[Listener, ...] = (),
@@ -263,6 +266,9 @@ class Site:
             aliases=self.aliases,
         )
         nova = FakeNova(line)
+        storage = StorageLine(
+            region=self.region, clock=clock, process=process, log=self.log, aliases=self.aliases
+        )
         pacemaker = FakePacemaker(self.region, clock, process, self.log, machine)
         file = self.store if store is None else store
 
@@ -280,6 +286,9 @@ class Site:
         world = World(
             cluster=pacemaker if clustered else None,
             compute=nova,
+            volumes=fake_cinder(storage),
+            images=fake_glance(storage),
+            probe=FakeProbe(storage) if probed else None,
             switch=switch,
             open_journal=open_journal,
             locks=MemoryLocks(place.locks, process),
@@ -293,6 +302,7 @@ class Site:
             clock=clock,
             process=process,
             nova=nova,
+            storage=storage,
             pacemaker=pacemaker,
             store=file,
             policy=policy or FEW_AT_ONCE,

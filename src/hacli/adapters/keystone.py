@@ -31,6 +31,8 @@ CONNECT_LIMIT_S = 5.0
 READ_LIMIT_S = 30.0
 POOL_SIZE = 32  # requests in flight to one address; keystoneauth's own 10 makes urllib3 complain
 RETRY_AFTER_LIMIT_S = 2
+SERVICES = ("compute", "block-storage", "image")
+"""Types of the services that are asked; each may have an ``..._endpoint_override``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Cloud:
     session: Session
     interface: str
     region: str | None
-    compute_url: str | None = None  # configured instead of the catalog's
+    urls: Mapping[str, str] = field(default_factory=dict)  # configured instead of the catalog's
     _dropping: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
@@ -112,28 +114,37 @@ class Cloud:
         Raises:
             Misconfigured: The catalog has no compute endpoint of this interface and region.
         """
-        if self.compute_url:
-            return self.compute_url
+        url = self.find_endpoint("compute")
+        if not url:
+            raise Misconfigured(
+                f"The cloud's catalog has no compute endpoint ({self.where}).",
+                next_steps=("openstack catalog show compute",),
+            )
+        return url
+
+    @property
+    def where(self) -> str:
+        """What is looked for in the catalog, for people."""
+        return f"interface {self.interface}" + (f", region {self.region}" if self.region else "")
+
+    def find_endpoint(self, service_type: str) -> str | None:
+        """The URL of a service, configured or from the catalog, also under an older type's name.
+
+        Raises as ``login``; None when the catalog has none of this interface and region.
+        """
+        if service_type in self.urls:
+            return self.urls[service_type]
         try:
-            url = self.session.get_endpoint(
-                service_type="compute",
+            return self.session.get_endpoint(
+                service_type=service_type,
                 interface=self.interface,
                 region_name=self.region,
                 skip_discovery=True,
             )
         except ksa.CatalogException:
-            url = None
+            return None
         except ksa.ClientException as error:
             raise self._login_error(error) from error
-        if not url:
-            where = f"interface {self.interface}" + (
-                f", region {self.region}" if self.region else ""
-            )
-            raise Misconfigured(
-                f"The cloud's catalog has no compute endpoint ({where}).",
-                next_steps=("openstack catalog show compute",),
-            )
-        return url
 
     def _login_error(self, error: ksa.ClientException) -> NotPermitted | Unreachable | Unreadable:
         source = self.keystone
@@ -325,7 +336,11 @@ def open_cloud(
         session=session,
         interface=str(found.get_interface("compute") or "public"),
         region=found.get_region_name("compute") or None,
-        compute_url=found.config.get("compute_endpoint_override"),
+        urls={
+            kind: str(url)
+            for kind in SERVICES
+            if (url := found.config.get(f"{kind.replace('-', '_')}_endpoint_override"))
+        },
     )
 
 

@@ -168,13 +168,28 @@ class Reader:
         id_key: str = "id",
         links_tell: bool = False,
     ) -> tuple[shapes.Json, ...]:
-        """All records, to the empty page: Nova drops rows after it has counted a page.
+        """All records of all pages at once; see ``each_page``."""
+        found: dict[str, shapes.Json] = {}
+        for page in self.each_page(path, key, query, id_key=id_key, links_tell=links_tell):
+            found |= page
+        return tuple(found.values())
+
+    def each_page(
+        self,
+        path: str,
+        key: str,
+        query: Query | None = None,
+        *,
+        id_key: str = "id",
+        links_tell: bool = False,
+    ) -> Iterator[Mapping[str, shapes.Json]]:
+        """Page by page, by id, to the empty one: Nova drops rows after it has counted a page.
 
         Args:
             links_tell: Of this list Nova drops none, so that a short page without a link to the
                 next one is the last (``_get_collection_links`` in nova/api/openstack/common.py).
         """
-        found: dict[str, shapes.Json] = {}
+        known: set[str] = set()
         asked = {**(query or {}), "limit": str(PAGE)}
         more = True
         while more:
@@ -182,13 +197,13 @@ class Reader:
             with self.endpoint.understood():
                 page = shapes.parse_list(body, key)
                 fresh = {shapes.parse_id(record, id_key): record for record in page}
-                if page and fresh.keys() <= found.keys():
+                if page and fresh.keys() <= known:
                     raise shapes.ShapeError(f"the next page of {key} is the same again")
                 linked = shapes.links_on(body, key)
-            found |= fresh
+            known |= fresh.keys()
+            yield fresh
             more = bool(page) and (linked or not links_tell or len(page) >= PAGE)
-            asked["marker"] = next(reversed(found), "")
-        return tuple(found.values())
+            asked["marker"] = next(reversed(fresh), "")
 
 
 @dataclass(frozen=True, kw_only=True)

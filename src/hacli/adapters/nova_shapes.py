@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from hacli.domain.servers import (
+    Aggregate,
     ComputeService,
     Hypervisor,
     InstanceAction,
@@ -160,6 +161,7 @@ def parse_server(record: Json) -> Server:
         availability_zone=_text_or_none(record, "OS-EXT-AZ:availability_zone") or "",
         pinned_zone=_optional_text(record, "pinned_availability_zone"),  # 2.96
         updated_at=_time_or_none(record, "updated"),
+        vtpm=_wants_vtpm(flavor),
         metadata=_metadata(_key(record, "metadata")),
     )
 
@@ -168,6 +170,14 @@ def _image(value: object) -> str | None:
     if value == "":
         return None  # boots from a volume
     return _text(_mapping(value, "image"), "id")
+
+
+def _wants_vtpm(flavor: Json) -> bool | None:
+    """Extra specs are in the flavor by policy (2.47); these two ask for a virtual TPM."""
+    specs = flavor.get("extra_specs")
+    if not isinstance(specs, Mapping):
+        return None
+    return "hw:tpm_version" in specs or "hw:tpm_model" in specs
 
 
 def _metadata(value: object) -> Mapping[str, str]:
@@ -217,6 +227,14 @@ def parse_group(record: Json) -> ServerGroup:
     if not isinstance(policy, str) or not isinstance(members, list):
         raise ShapeError("a server group without policy or members")
     return ServerGroup(id=_text(record, "id"), policy=policy, members=tuple(map(str, members)))
+
+
+def parse_aggregate(record: Json) -> Aggregate:
+    """One host aggregate."""
+    hosts = _key(record, "hosts")
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise ShapeError("an aggregate without hosts")
+    return Aggregate(name=_text(record, "name"), hosts=tuple(hosts))
 
 
 def parse_hypervisor(record: Json) -> Hypervisor:

@@ -61,6 +61,7 @@ class CommandRunner:
         wrong_place: Exit codes with which a command says that it did nothing because it was run
             in the wrong place, such as 102 (no cluster here) of Pacemaker's tools: the next prefix
             is tried, and this answer is given when no other prefix has one.
+        most_bytes: The most that a command may write.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class CommandRunner:
         *,
         environment: Mapping[str, str] = os.environ,
         wrong_place: Collection[int] = (),
+        most_bytes: int = MAX_OUTPUT_BYTES,
     ) -> None:
+        self._most_bytes = most_bytes
         self._wrong_place = frozenset(wrong_place)
         self._prefixes = tuple(tuple(prefix) for prefix in prefixes)
         self._environment = _environment_of_children(environment)
@@ -90,7 +93,7 @@ class CommandRunner:
 
         Raises:
             Unreachable: No prefix could run it within ``timeout_s``; the children are dead.
-            Unreadable: It wrote more than ``MAX_OUTPUT_BYTES``.
+            Unreadable: It wrote more than ``most_bytes``.
         """
         deadline = time.monotonic() + timeout_s
         refusals: list[str] = []
@@ -127,7 +130,7 @@ class CommandRunner:
         Raises:
             NotStarted: No prefix could start it; nothing was ordered.
             TimeLimitPassed: It was started and did not end in time; killing it takes nothing back.
-            Unreadable: It wrote more than ``MAX_OUTPUT_BYTES``; the order was given.
+            Unreadable: It wrote more than ``most_bytes``; the order was given.
         """
         deadline = time.monotonic() + timeout_s
         refusals: list[str] = []
@@ -160,7 +163,7 @@ class CommandRunner:
     ) -> Completed:
         words = (*prefix, *(map(shlex.quote, argv) if _is_ssh(prefix) else argv))
         with _child(words, environment=self._environment, stdin=stdin) as child:
-            output = _converse(child, timeout_s=timeout_s)
+            output = _converse(child, timeout_s=timeout_s, most_bytes=self._most_bytes)
             if output is None:
                 where = f" ({' '.join(prefix)})" if prefix else ""
                 why = f"no answer within {timeout_s:.0f} s{where}"
@@ -257,7 +260,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def _converse(process: subprocess.Popen[bytes], *, timeout_s: float) -> tuple[bytes, bytes] | None:
+def _converse(
+    process: subprocess.Popen[bytes], *, timeout_s: float, most_bytes: int
+) -> tuple[bytes, bytes] | None:
     """Everything the child writes until it ends; None when it has not ended in time.
 
     Its own end counts, not that of its pipes: an ssh master left in the background keeps them
@@ -276,10 +281,10 @@ def _converse(process: subprocess.Popen[bytes], *, timeout_s: float) -> tuple[by
             if not ready:
                 return None
             for descriptor in buffers.keys() & ready:
-                if not _drain(descriptor, buffers[descriptor]):
+                if not _drain(descriptor, buffers[descriptor], most_bytes=most_bytes):
                     selector.unregister(descriptor)
     for descriptor, buffer in buffers.items():
-        _drain(descriptor, buffer)
+        _drain(descriptor, buffer, most_bytes=most_bytes)
     stdout, stderr = buffers.values()
     return bytes(stdout), bytes(stderr)
 
@@ -294,7 +299,7 @@ def _end_of(process: subprocess.Popen[bytes]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _drain(descriptor: int, buffer: bytearray) -> bool:
+def _drain(descriptor: int, buffer: bytearray, *, most_bytes: int) -> bool:
     """Take what is there now; False at the end of the stream."""
     while True:
         try:
@@ -302,7 +307,7 @@ def _drain(descriptor: int, buffer: bytearray) -> bool:
         except BlockingIOError:
             return True
         buffer += chunk
-        if len(buffer) > MAX_OUTPUT_BYTES:
-            raise Unreadable(source="command", why="more output than any cluster has")
+        if len(buffer) > most_bytes:
+            raise Unreadable(source="command", why="more output than was to be expected")
         if not chunk:
             return False

@@ -18,6 +18,7 @@ class Output(Enum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+    CSV = "csv"
 
 
 class App:

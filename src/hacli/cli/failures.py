@@ -61,7 +61,7 @@ def show(app: App, error: HacliError, code: ExitCode) -> None:
     if isinstance(error, Interrupted):
         error = _with_resume(app, error, code)
     host = error.host or app.host
-    if app.output is not Output.TABLE and not app.result_shown:
+    if app.output in (Output.JSON, Output.JSONL) and not app.result_shown:
         documents.emit_error(app, _as_data(error), code=code, host=host)
     color = app.colored(sys.stderr)
     for number, line in enumerate(_screen(app, error, code, host)):

@@ -17,6 +17,11 @@ from hacli.errors import UsageError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (group in the help, module:attribute, short help)
     "status": ("Look", "hacli.cli.look:status", "Show cluster, hosts and what needs attention."),
+    "verify-storage": (
+        "Look",
+        "hacli.cli.verify:verify_storage",
+        "Show which VMs would survive the loss of a host.",
+    ),
     "history": ("Look", "hacli.cli.look:history", "Show what earlier runs did."),
     "explain": ("Look", "hacli.cli.look:explain", "Explain a problem code and its cure."),
     "recover": ("Act", "hacli.cli.act:recover", "Bring the VMs of a dead host back."),

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from hacli.cli.app import App, Output
+from hacli.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,7 +55,28 @@ class GlobalOption(click.Option):
 
 
 class HacliCommand(click.Command):
-    """Shows its own options before those that every command has."""
+    """Shows its own options before those that every command has.
+
+    Args:
+        writes_csv: Its result is a table that ``-o csv`` writes; every other command refuses that.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - click's own
+        writes_csv: bool = False,
+        **attributes: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self.writes_csv = writes_csv
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, unless the result cannot be written as was asked."""
+        app = app_of(ctx)
+        if app.output is Output.CSV and not self.writes_csv:
+            app.output = Output.TABLE
+            raise UsageError(f"hacli {ctx.info_name} does not write csv.")
+        return super().invoke(ctx)
 
     def make_context(
         self,

@@ -149,7 +149,55 @@ PROBLEMS: dict[str, Problem] = {
             "Repair the host: the disk is intact there.",
             "Its data may be lost: hacli recover HOST --local-disks image",
             'The disk is on shared storage after all: [host."NAME"] storage = "shared"',
+            "Before it happens: openstack server image create VM    is a way back",
         ),
+    ),
+    "STORAGE_UNVERIFIED": Problem(
+        "It is not known whether the VM would survive the loss of its host: a source was silent, "
+        "or what it says is no proof. Nothing is called safe on a guess.",
+        (
+            "hacli verify-storage    says for each VM which source, and why",
+            "Mend the source; the storage probe is [storage] probe in hacli.toml.",
+        ),
+    ),
+    "STORAGE_MISMATCH": Problem(
+        "hacli.toml and what was found disagree about where a host keeps disks. `hacli recover` "
+        "goes by hacli.toml: it would let Nova rebuild a local disk, or leave shared ones alone.",
+        ('Say what is so: [host."NAME"] storage = "local" or "shared" in hacli.toml.',),
+    ),
+    "STALE_DIRECTORY": Problem(
+        "A host with disks of its own has the directory of a VM that lives elsewhere. If the VM "
+        "is evacuated to this host, Nova takes the storage for shared and boots what lies there.",
+        (
+            "Make sure that the VM does not live there, then move the directory away.",
+            "hacli explain AUTOSTART",
+        ),
+    ),
+    "AUTOSTART": Problem(
+        "Something on the host starts guests, or nova-compute, by itself at boot. After an "
+        "evacuation old guests would run a second time before nova-compute has destroyed them.",
+        (
+            "systemctl disable libvirt-guests    and nova-compute: Pacemaker starts it",
+            "virsh autostart --disable DOMAIN",
+            "resume_guests_state_on_host_boot = false in nova.conf",
+        ),
+    ),
+    "VOLUME_BACKEND": Problem(
+        "The cinder-volume that attaches the VM's volume is down, or runs on the VM's own host and "
+        "dies with it. Nova would accept the evacuation, and it would fail.",
+        (
+            "openstack volume service list    then start what is down",
+            "Run cinder-volume on controllers, or as a cluster of several.",
+        ),
+    ),
+    "VM_VTPM": Problem(
+        "The VM has a virtual TPM, whose state is on its host: Nova refuses to evacuate it.",
+        ("Repair the host; there is no other way. Its owner should know.",),
+    ),
+    "VM_ZONE": Problem(
+        "The VM is pinned to an availability zone with no other host that is up and enabled, or "
+        "there is no other host at all.",
+        ("Add or enable a host in the zone.", "openstack availability zone list --compute --long"),
     ),
     "VM_STATE": Problem(
         "Nova evacuates only VMs that are active, stopped or in error; started in place are only "

@@ -8,6 +8,7 @@ from hacli.config.settings import (
     ClusterSettings,
     HostSettings,
     PathSettings,
+    ProbeSettings,
     Settings,
     read_settings,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Directories",
     "HostSettings",
     "PathSettings",
+    "ProbeSettings",
     "Settings",
     "find_configuration",
     "find_directories",

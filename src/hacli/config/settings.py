@@ -14,6 +14,7 @@ from hacli.domain.power import Bmc
 
 IPMI_PORT = 623
 DAY_S = 86400.0
+PROBE_TIMEOUT_S = 10.0
 
 
 class Interface(Enum):
@@ -81,6 +82,14 @@ class HostSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """How a node is asked for its own storage; ``{host}`` in the command is its Nova name."""
+
+    command: tuple[str, ...]
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PathSettings:
     """Directories set by the configuration; None leaves them where they belong."""
 
@@ -95,6 +104,7 @@ class Settings:
     cloud: CloudSettings = field(default_factory=CloudSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     policy: Policy = field(default_factory=Policy)
+    probe: ProbeSettings | None = None
     hosts: tuple[HostSettings, ...] = ()
     paths: PathSettings = field(default_factory=PathSettings)
     files: tuple[Path, ...] = ()
@@ -126,14 +136,17 @@ def read_settings(files: Iterable[Path]) -> Settings:
     paths = tuple(files)
     tables = Tables(paths)
     hosts = tuple(_read_host(name, table) for name, table in tables.hosts())
+    storage = tables.table("storage")
     settings = Settings(
         cloud=_read_cloud(tables.table("cloud")),
         cluster=_read_cluster(tables.table("cluster")),
-        policy=_read_policy(tables, hosts),
+        probe=_read_probe(storage),
+        policy=_read_policy(tables, storage, hosts),
         hosts=hosts,
         paths=_read_paths(tables.table("paths")),
         files=paths,
     )
+    storage.complain_of_unknown_keys()
     tables.complain_of_unknown_tables()
     tables.complaints.raise_if_any()
     return settings
@@ -162,9 +175,15 @@ def _read_cluster(table: Table) -> ClusterSettings:
     return cluster
 
 
-def _read_policy(tables: Tables, hosts: Iterable[HostSettings]) -> Policy:
+def _read_probe(storage: Table) -> ProbeSettings | None:
+    command = storage.read("probe", None, values.command_for("{host}"))
+    timeout_s = storage.read("probe_timeout", PROBE_TIMEOUT_S, values.duration(1, 60))
+    return None if command is None else ProbeSettings(command=command, timeout_s=timeout_s)
+
+
+def _read_policy(tables: Tables, storage: Table, hosts: Iterable[HostSettings]) -> Policy:
     fencing, evacuation = tables.table("fencing"), tables.table("evacuation")
-    storage, limits = tables.table("storage"), tables.table("limits")
+    limits = tables.table("limits")
     if fencing.read("after", "off", values.text) != "off":
         # Accepting "reboot" and leaving the host off all the same would be a lie.
         fencing.complain("after", 'this version knows only "off", the safe state')
@@ -190,9 +209,10 @@ def _read_policy(tables: Tables, hosts: Iterable[HostSettings]) -> Policy:
         storm_share=limits.read("storm_share", default.storm_share, values.share),
         max_hosts=limits.read("max_hosts", default.max_hosts, values.count(1, 1000)),
         ephemeral=storage.read("ephemeral", default.ephemeral, values.choice(Storage)),
+        aggregate_storage=storage.read("aggregates", {}, values.choices(Storage)),
         host_storage={name: kind for host in hosts for name, kind in _storage_by_name(host)},
     )
-    for table in (fencing, evacuation, storage, limits):
+    for table in (fencing, evacuation, limits):
         table.complain_of_unknown_keys()
     return policy
 

@@ -70,6 +70,32 @@ def commands(value: object) -> tuple[tuple[str, ...], ...]:
     return tuple(_texts(words) for words in value)
 
 
+def command_for(placeholder: str) -> Callable[[object], tuple[str, ...]]:
+    """The words of one command, one of which has the placeholder in it."""
+
+    def read(value: object) -> tuple[str, ...]:
+        words = _texts(value)
+        if not any(placeholder in word for word in words):
+            raise ValueError(f'wants words, one with {placeholder}: ["ssh", "{placeholder}"]')
+        if placeholder in words[0]:
+            raise ValueError(f"the first word is the program and cannot be {placeholder}")
+        return words
+
+    return read
+
+
+def choices(of: type[E]) -> Callable[[object], dict[str, E]]:
+    """Members of an Enum by names of the operator's."""
+    one = choice(of)
+
+    def read(value: object) -> dict[str, E]:
+        if not isinstance(value, dict):
+            raise ValueError('wants a table: {"a name" = "..."}')
+        return {name: one(word) for name, word in value.items()}
+
+    return read
+
+
 def tables(value: object) -> tuple[dict[str, object], ...]:
     """An array of tables."""
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):

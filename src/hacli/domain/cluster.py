@@ -120,6 +120,15 @@ class FenceLevel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileSystem:
+    """An ``ocf:heartbeat:Filesystem`` resource: what it mounts where it runs."""
+
+    device: str
+    directory: str
+    fs_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterView:
     """One frozen picture of the cluster, from one crm_mon and one CIB read."""
 
@@ -137,6 +146,7 @@ class ClusterView:
     read_at: float  # Clock.monotonic() before the first command was started
     controllers: tuple[ClusterMember, ...] = ()  # all full members, also those that run the chain
     claims: Mapping[str, str] = field(default_factory=dict)  # Nova host -> hacli's claim of it
+    file_systems: Mapping[str, FileSystem] = field(default_factory=dict)  # by resource
 
     @property
     def acts(self) -> bool:

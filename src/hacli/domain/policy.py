@@ -40,6 +40,7 @@ class Policy:
     max_hosts: int = 1
     ephemeral: Storage = Storage.LOCAL
     host_storage: Mapping[str, Storage] = field(default_factory=dict)  # by any name of the host
+    aggregate_storage: Mapping[str, Storage] = field(default_factory=dict)  # by aggregate's name
 
     def unshared(self, hosts: Iterable[str]) -> tuple[str, ...]:
         """Those of the hosts whose storage is not declared shared."""
@@ -51,3 +52,16 @@ class Policy:
             (self.host_storage[name] for name in names if name in self.host_storage),
             self.ephemeral,
         )
+
+    def declared(self, names: Iterable[str], aggregates: Iterable[str]) -> Storage | None:
+        """What the configuration says of a host; None: nothing but the safe default.
+
+        The host's own word counts first, then its aggregates', of which a local one wins.
+        """
+        of_host = [self.host_storage[name] for name in names if name in self.host_storage]
+        of_group = [self.aggregate_storage[a] for a in aggregates if a in self.aggregate_storage]
+        if of_host:
+            return of_host[0]
+        if of_group:
+            return Storage.LOCAL if Storage.LOCAL in of_group else Storage.SHARED
+        return Storage.SHARED if self.ephemeral is Storage.SHARED else None

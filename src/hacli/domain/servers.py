@@ -63,6 +63,7 @@ class Server:
     availability_zone: str = ""
     pinned_zone: str | None = None
     updated_at: datetime | None = None  # the row's last write, whoever made it
+    vtpm: bool | None = False  # its flavor wants one; None: Nova does not show
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -148,6 +149,14 @@ class ServerGroup:
     id: str
     policy: str  # affinity | anti-affinity | soft-affinity | soft-anti-affinity
     members: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """A host aggregate."""
+
+    name: str
+    hosts: tuple[str, ...]  # as Nova names them
 
 
 @dataclass(frozen=True, kw_only=True)

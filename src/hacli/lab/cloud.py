@@ -89,17 +89,24 @@ class Cloud:
         self.tables.flavors[flavor.id] = flavor
         return flavor
 
-    def add_image(self, name: str, *, properties: Mapping[str, str] | None = None) -> Image:
+    def add_image(
+        self, name: str, *, properties: Mapping[str, str] | None = None, age_s: float = 0.0
+    ) -> Image:
         """Store an image; ``image_type=snapshot`` and ``instance_uuid`` make it a snapshot."""
         image = Image(
             id=stable_uuid("image", name),
             name=name,
-            created_at=self.tables.now,
+            created_at=self.tables.now - age_s,
             owner=ADMIN_PROJECT,
             properties=dict(properties or {}),
         )
         self.tables.images[image.id] = image
         return image
+
+    def add_snapshot(self, server: Server, *, age_s: float) -> Image:
+        """A snapshot of a server, taken so many seconds ago (nova/compute/utils.py)."""
+        properties = {"image_type": "snapshot", "instance_uuid": server.id}
+        return self.add_image(f"{server.name}-{age_s:g}", properties=properties, age_s=age_s)
 
     def add_aggregate(
         self, name: str, hosts: tuple[str, ...], *, zone: str | None = None

@@ -1,6 +1,7 @@
 """The rows of the lab's cloud: what Nova, Cinder and Glance would hold in their databases."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -78,6 +79,7 @@ class Flavor:
     disk: int = 1
     ephemeral: int = 0
     swap: int = 0
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,7 @@ class Image:
     visibility: str = "public"
     owner: str = ""
     size: int = 1024
+    hidden: bool = False
     properties: dict[str, str] = field(default_factory=dict)
 
 
@@ -139,6 +142,7 @@ class Volume:
     created_at: float
     bootable: bool = True
     status: str = "in-use"
+    image_metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

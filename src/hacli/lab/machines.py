@@ -61,6 +61,16 @@ class Guest:
 
 
 @dataclass
+class NodeTraps:
+    """What somebody left on a host: stale directories, and what starts guests by itself."""
+
+    directories: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    domains: int = 0
+    resume_guests: bool = False
+
+
+@dataclass
 class Machine:
     """One compute machine. ``processes`` are the daemons that run now, by name."""
 
@@ -73,6 +83,7 @@ class Machine:
     boots: int = 1
     processes: set[str] = field(default_factory=set)
     guests: dict[str, Guest] = field(default_factory=dict)
+    traps: NodeTraps = field(default_factory=NodeTraps)
 
     @property
     def alive(self) -> bool:

@@ -216,7 +216,7 @@ def _embedded_flavor(call: Call, flavor: Flavor) -> Json:
         "ephemeral": flavor.ephemeral,
         "swap": flavor.swap,
         "original_name": flavor.name,
-        "extra_specs": {},
+        "extra_specs": dict(flavor.extra_specs),
     }
 
 

@@ -4,15 +4,17 @@ import contextlib
 import socketserver
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
 from hacli.lab.cluster import Cluster
 from hacli.lab.pacemaker_tools import run_tool
 from hacli.lab.shim import packed, unpacked
-from hacli.lab.tool import Answer
+from hacli.lab.tool import Answer, Reply
 
+Shell = Callable[[tuple[str, ...]], Answer]
+NO_SHELLS: Mapping[str, Shell] = {}
 _LOOK_EVERY_S = 0.02
 _MOST_BYTES = 1 << 24
 
@@ -29,6 +31,7 @@ class PacemakerDoor:
         socket_path: Where the door listens; at most some 100 bytes, as for every unix socket.
         lock: Held whenever the cluster is touched; whoever advances its time holds it, too.
         wait: Lets some time pass between two looks at an order that has not ended yet.
+        shells: Where a command runs that begins with the name of a host, as through ssh.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class PacemakerDoor:
         socket_path: Path,
         lock: threading.Lock,
         wait: Callable[[], None] = _pause,
+        shells: Mapping[str, Shell] = NO_SHELLS,
     ) -> None:
         self.socket_path = socket_path
         self._cluster = cluster
         self._lock = lock
         self._wait = wait
+        self._shells = shells
         self._stopping = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -70,7 +75,7 @@ class PacemakerDoor:
     def answer(self, argv: tuple[str, ...], stdin: str) -> Answer | None:
         """Run one tool to its end; None when the door closes first."""
         with self._lock:
-            reply = run_tool(self._cluster, argv, stdin)
+            reply = self._run(argv, stdin)
         while not isinstance(reply, Answer):
             if self._stopping.is_set():
                 return None
@@ -78,6 +83,10 @@ class PacemakerDoor:
             with self._lock:
                 reply = reply() or reply
         return reply
+
+    def _run(self, argv: tuple[str, ...], stdin: str) -> Reply:
+        shell = self._shells.get(argv[0] if argv else "")
+        return run_tool(self._cluster, argv, stdin) if shell is None else shell(argv[1:])
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

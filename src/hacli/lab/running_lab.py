@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,9 +19,10 @@ from hacli.lab.http_door import HttpDoor, HttpService
 from hacli.lab.invariants import Story, Violation, check, check_recovery, sum_up_recovery
 from hacli.lab.ipmi_door import IpmiDoor
 from hacli.lab.keystone_api import OPEN_PATHS, Keystone
+from hacli.lab.node_shell import run_on_node
 from hacli.lab.nova_api import NovaApi
 from hacli.lab.nova_witness import NovaWitness
-from hacli.lab.pacemaker_door import PacemakerDoor
+from hacli.lab.pacemaker_door import PacemakerDoor, Shell
 from hacli.lab.region import Command, Region, ServerTruth
 from hacli.lab.request_log import RequestLog
 from hacli.lab.seed import Population, small
@@ -85,6 +87,12 @@ class Lab:
     def stop(self) -> None:
         """Close every door, end every thread, and remove a temporary folder."""
         self._open.close()
+
+    @property
+    def shells(self) -> dict[str, Shell]:
+        """A shell on each host, by its name."""
+        cloud = self.region.cloud
+        return {host: partial(run_on_node, cloud, host) for host in self.region.names}
 
     def apply(self, command: Command) -> None:
         """Do a deed or cause a fault, now."""
@@ -221,7 +229,10 @@ class Lab:
 
     def _open_pacemaker(self, opened: ExitStack) -> None:
         door = PacemakerDoor(
-            self.region.cluster, socket_path=self.workspace.pacemaker_socket, lock=self.lock
+            self.region.cluster,
+            socket_path=self.workspace.pacemaker_socket,
+            lock=self.lock,
+            shells=self.shells,
         )
         door.start()
         opened.callback(door.stop)

@@ -5,17 +5,23 @@ the parts of their answers that decide about recoverability.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import urlencode
 
 from hacli.lab.cloud import Cloud
-from hacli.lab.cloud_records import Image, Server, Volume, stable_uuid
+from hacli.lab.cloud_records import Attachment, Image, Server, Volume, stable_uuid
 from hacli.lab.http_shapes import Request, Response
 
 Json = dict[str, object]
 Answer = Callable[..., Json | None]
 Routes = tuple[tuple[str, Answer], ...]
+Row = TypeVar("Row")
 POOL = "fake"  # of every backend
+MOST = 1000
+"""Rows of a page: Cinder's osapi_max_limit, Glance's api_limit_max."""
 
 
 class SmallApi:
@@ -58,11 +64,19 @@ def cinder(cloud: Cloud, *, url: str) -> SmallApi:
     def volumes(request: Request) -> Json:
         named = request.query.get("host")
         found = [v for v in tables.volumes.values() if named in (None, f"{v.backend}#{POOL}")]
-        return {"volumes": [_volume(cloud, volume) for volume in found]}
+        page, more = _page(request, found, lambda volume: volume.id)
+        held = _attachments(cloud)
+        body: Json = {"volumes": [_volume(volume, held[volume.id]) for volume in page]}
+        if more:
+            words = urlencode({**request.query, "marker": page[-1].id})
+            href = f"{url}{request.path}?{words}"
+            body["volumes_links"] = [{"rel": "next", "href": href}]
+        return body
 
     def volume(_request: Request, volume_id: str) -> Json | None:
         found = tables.volumes.get(volume_id)
-        return None if found is None else {"volume": _volume(cloud, found)}
+        held = _attachments(cloud)[volume_id]
+        return None if found is None else {"volume": _volume(found, held)}
 
     def attachments(request: Request) -> Json:
         wanted = request.query.get("instance_id")
@@ -98,18 +112,24 @@ def cinder(cloud: Cloud, *, url: str) -> SmallApi:
 
 
 def glance(cloud: Cloud, *, url: str) -> SmallApi:
-    """Images and snapshots."""
+    """Images and snapshots, 25 to a page that asks for no number; hidden ones when asked for."""
 
     def images(request: Request) -> Json:
         filters = {k: v for k, v in request.query.items() if k not in ("limit", "sort", "marker")}
+        filters = {"os_hidden": "false", **filters}
         shown = [_image(image) for image in cloud.tables.images.values()]
         found = [
             image
             for image in shown
-            if all(str(image.get(key)) == value for key, value in filters.items())
+            if all(_word(image.get(key)) == value.lower() for key, value in filters.items())
         ]
         newest_first = sorted(found, key=lambda image: str(image["created_at"]), reverse=True)
-        return {"images": newest_first, "first": "/v2/images", "schema": "/v2/schemas/images"}
+        page, more = _page(request, newest_first, lambda image: str(image["id"]), usual=25)
+        body: Json = {"images": page, "first": "/v2/images", "schema": "/v2/schemas/images"}
+        if more:
+            words = urlencode({**request.query, "marker": str(page[-1]["id"])})
+            body["next"] = f"/v2/images?{words}"
+        return body
 
     def image(_request: Request, image_id: str) -> Json | None:
         found = cloud.tables.images.get(image_id)
@@ -202,18 +222,37 @@ def neutron(cloud: Cloud, *, url: str) -> SmallApi:
     return SmallApi(routes, version_paths=frozenset({""}), versions={"versions": [version]})
 
 
+def _page(
+    request: Request, rows: list[Row], key: Callable[[Row], str], *, usual: int = MOST
+) -> tuple[list[Row], bool]:
+    """The rows behind the marker, no more than a page has; whether there may be others."""
+    limit = min(int(request.query.get("limit", usual)), MOST)
+    marker = request.query.get("marker")
+    places = {key(row): place for place, row in enumerate(rows)} if marker else {}
+    first = places[marker] + 1 if marker in places else 0
+    page = rows[first : first + limit]
+    return page, len(page) == limit > 0
+
+
+def _word(value: object) -> str:
+    return str(value).lower()
+
+
+def _attachments(cloud: Cloud) -> Mapping[str, list[Attachment]]:
+    """All attachments by volume."""
+    found: defaultdict[str, list[Attachment]] = defaultdict(list)
+    for held in cloud.tables.attachments.values():
+        for attachment in held.values():
+            found[attachment.volume].append(attachment)
+    return found
+
+
 def _backends(cloud: Cloud) -> tuple[str, ...]:
     known = {volume.backend for volume in cloud.tables.volumes.values()}
     return tuple(sorted(known | cloud.tables.dead_backends))
 
 
-def _volume(cloud: Cloud, volume: Volume) -> Json:
-    attachments = [
-        attachment
-        for held in cloud.tables.attachments.values()
-        for attachment in held.values()
-        if attachment.volume == volume.id
-    ]
+def _volume(volume: Volume, attachments: list[Attachment]) -> Json:
     return {
         "id": volume.id,
         "name": volume.name,
@@ -226,6 +265,8 @@ def _volume(cloud: Cloud, volume: Volume) -> Json:
         "created_at": _time(volume.created_at),
         "os-vol-host-attr:host": f"{volume.backend}#{POOL}",
         "os-vol-tenant-attr:tenant_id": volume.project,
+        "cluster_name": None,
+        "volume_image_metadata": dict(volume.image_metadata),
         "attachments": [
             {
                 "id": volume.id,
@@ -280,7 +321,7 @@ def _image(image: Image) -> Json:
         "min_ram": 0,
         "created_at": _time(image.created_at),
         "updated_at": _time(image.created_at),
-        "os_hidden": False,
+        "os_hidden": image.hidden,
         "protected": False,
         **image.properties,
     }

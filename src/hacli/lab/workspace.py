@@ -119,6 +119,7 @@ def _cloud(keystone: str, user: User) -> dict[str, object]:
 
 def _hacli_toml(addresses: Addresses, folder: Path) -> str:
     prefix = [sys.executable, "-I", "-S", shim.__file__, str(addresses.pacemaker)]
+    probe = [*prefix, "{host}"]
     lines = [
         "[cloud]",
         f"name = {_quoted(CLOUD)}",
@@ -127,6 +128,8 @@ def _hacli_toml(addresses: Addresses, folder: Path) -> str:
         "[paths]",
         f"state = {_quoted(str(folder / 'state'))}",
         f"run = {_quoted(str(folder / 'run'))}",
+        "[storage]",
+        f"probe = [{', '.join(map(_quoted, probe))}]",
     ]
     for host in sorted(addresses.shared_storage):
         lines += [f"[host.{_quoted(host)}]", 'storage = "shared"']

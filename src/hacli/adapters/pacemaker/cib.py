@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from hacli.adapters.pacemaker.claims import claims_in
 from hacli.adapters.pacemaker.placement import Clone, in_start_order, locations_of, may_run
 from hacli.adapters.pacemaker.strict import Source
-from hacli.domain.cluster import FenceDevice, FenceLevel
+from hacli.domain.cluster import FenceDevice, FenceLevel, FileSystem
 
 FENCING_TIMEOUT_S = 60.0
 """Pacemaker's default of ``fencing-timeout``."""
@@ -162,6 +162,23 @@ class Cib:
             for clone, allowed in judged
             if allowed is not False
         )
+
+    @property
+    def file_systems(self) -> Mapping[str, FileSystem]:
+        """All Filesystem resources by id; one whose parameters are not all there is left out."""
+        found = {}
+        for primitive in self._resources.iter("primitive"):
+            if self._kind(primitive, "type") != "Filesystem":
+                continue
+            told = self._pairs(primitive.iterfind("instance_attributes"))
+            device, directory, fs_type = (
+                told.get(name) for name in ("device", "directory", "fstype")
+            )
+            if device and directory and fs_type:
+                found[_CIB.text(primitive, "id")] = FileSystem(
+                    device=device, directory=directory, fs_type=fs_type
+                )
+        return found
 
     @property
     def devices(self) -> tuple[FenceDevice, ...]:

@@ -49,6 +49,7 @@ def join_view(crm_mon: CrmMon, cib: Cib, *, read_at: float) -> ClusterView:
         read_at=read_at,
         controllers=tuple(_member(node, crm_mon, cib) for node in members),
         claims=cib.claims,
+        file_systems=cib.file_systems,
     )
 
 
