@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TypedDict, Unpack
 
+from hacli.domain.cluster import FenceEvent
 from hacli.domain.evidence import (
     Attestation,
     Doubt,
@@ -52,6 +53,7 @@ from tests.domain.readings import (
     PROOFS,
     REBOOT,
     STARTED,
+    SWITCHED_ON,
     TOO_OLD,
     TYPED,
     UNFENCED,
@@ -81,6 +83,7 @@ class Changes(TypedDict, total=False):
     heartbeat: tuple[HeartbeatReading | Silence, ...]
     vanished: tuple[str, ...]
     attestation: Attestation | None
+    switched_on: FenceEvent | None
 
 
 def cell(name: str, readings: Readings, says: Proof | Doubt, **changes: Unpack[Changes]) -> Cell:
@@ -427,6 +430,7 @@ ATTESTATION = [
          node=(node(103, newest_fence=None),)),
     cell("A5-heartbeat-older", ATTESTED, replace(PERSON_PROOF, proven_at=101.0),
          heartbeat=(beat(101, 40), silence(105))),
+    cell("A6", ATTESTED, vouched(SWITCHED_ON), switched_on=fence_event(action="reboot")),
     cell("A5-newest-heartbeat", ATTESTED, replace(PERSON_PROOF, proven_at=104.0),
          heartbeat=(beat(101, 40), beat(104, 40))),
 ]

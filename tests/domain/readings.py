@@ -49,6 +49,7 @@ UNFENCED = "the newest fencing was a on, which may have ended in ON"
 NOT_IN_CIB = "the CIB does not say that the node is fenced"
 OTHER_FENCE = "fence history and CIB name different fencings"
 OTHER_HOST = "the attestation is for compute-4"
+SWITCHED_ON = "a reboot by Pacemaker's device has succeeded since then"
 TOO_OLD = "the attestation is older than 15 minutes"
 
 

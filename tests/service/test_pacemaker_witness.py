@@ -6,12 +6,12 @@ import pytest
 
 from hacli.domain.events import EvidenceTaken
 from hacli.domain.evidence import Witness
-from hacli.errors import Failed
+from hacli.errors import Failed, NotFenced
 from hacli.lab.bmcs import BmcFault
 from hacli.lab.cib import RebootAction
 from hacli.lab.cloud_tables import CloudSettings
 from hacli.lab.cluster_facts import ClusterSettings
-from hacli.lab.commands import Cut, PowerOn
+from hacli.lab.commands import Crash, Cut, PowerOn
 from hacli.lab.computes import NOVA_COMPUTE
 from hacli.lab.region import RegionSettings
 from tests.fakes.world import Site
@@ -126,6 +126,21 @@ def test_a_fencing_that_somebody_orders_in_the_middle_is_seen_within_ten_seconds
         site.operator().recover("compute-1")
 
     assert max(call.at for call in site.log.evacuations()) - at[0] <= 10.1
+
+
+def test_a_reboot_that_succeeds_after_all_outvotes_who_has_cut_the_power(build: NewSite) -> None:
+    """Nobody can switch on what has no power: the person has cut another machine's."""
+    site = _switched_by_a_pdu(build, reboot=RebootAction.REBOOT)
+    site.seed("compute-1", 3)
+    site.region.bmcs["compute-1"].set_fault(BmcFault.SLOW)
+    site.region.apply(Crash(host="compute-1"))
+    site.until(lambda: site.region.cluster.nodes["compute-1"].unclean)
+
+    with pytest.raises(NotFenced):
+        site.operator().recover("compute-1", attested="I pulled both cables")
+
+    assert site.log.evacuations() == ()
+    assert not any((call.body or {}).get("forced_down") for call in site.log.writes())
 
 
 def test_a_host_switched_on_in_the_middle_is_seen_when_it_joins(build: NewSite) -> None:

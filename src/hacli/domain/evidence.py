@@ -109,6 +109,7 @@ class Readings:
     heartbeat: tuple[HeartbeatReading | Silence, ...] = ()
     vanished: tuple[str, ...] = ()  # other hosts lost within 30 s of our power-off
     attestation: Attestation | None = None
+    switched_on: FenceEvent | None = None  # a fencing that has ended in ON since the attestation
 
 
 class Witness(Enum):
@@ -294,6 +295,8 @@ def _by_attestation(readings: Readings) -> FenceEvidence | tuple[str, ...]:
         return (f"the attestation is for {word.host}",)
     if readings.now - word.at > ATTESTATION_VALID_S:
         return ("the attestation is older than 15 minutes",)
+    if readings.switched_on is not None:
+        return (f"a {readings.switched_on.action} by Pacemaker's device has succeeded since then",)
     beats = [beat for beat in readings.heartbeat if isinstance(beat, HeartbeatReading)]
     return FenceEvidence(
         host=readings.host,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from hacli.domain.cluster import ClaimState, ClusterView, NodeState
+from hacli.domain.cluster import ClaimState, ClusterView, FenceEvent, NodeState
 from hacli.domain.evidence import (
     HEARTBEAT_STILL_S,
     Attestation,
@@ -60,6 +60,8 @@ class DeathWatch:
         self._heartbeat: tuple[HeartbeatReading | Silence, ...] = ()
         self._vanished: frozenset[str] = frozenset()
         self._attestation: Attestation | None = None
+        self._attested_after: FenceEvent | None = None
+        self._switched_on: FenceEvent | None = None
         self._writes = 0
         self._service: ComputeService | None = None
         self._api_clock = _ApiClock()
@@ -94,8 +96,10 @@ class DeathWatch:
         return self._service
 
     def attest(self, attestation: Attestation) -> None:
-        """A person's word that the host has no power."""
+        """A person's word that the host has no power, after all that was heard until now."""
         self._attestation = attestation
+        heard = [word for word in self._node if isinstance(word, NodeReading)]
+        self._attested_after = heard[-1].newest_fence if heard else None
 
     def ordered_off(self, by: OffBy) -> None:
         """An OFF was carried out or acknowledged just now."""
@@ -118,6 +122,7 @@ class DeathWatch:
                 heartbeat=self._heartbeat,
                 vanished=tuple(sorted(self._vanished)),
                 attestation=self._attestation,
+                switched_on=self._switched_on,
             )
         )
 
@@ -205,9 +210,17 @@ class DeathWatch:
         elif name == "node":
             word = silence or self._node_reading(answer, began)
             self._node = _kept(self._node, word, vital=_counts)
+            if isinstance(word, NodeReading) and self._attestation is not None:
+                self._heed_fencing(word.newest_fence)
         else:
             beat = silence or self._beat(answer, began)
             self._heartbeat = _kept(self._heartbeat, beat)
+
+    def _heed_fencing(self, newest: FenceEvent | None) -> None:
+        """Who has cut the power cannot have it switched on: then it was another machine's."""
+        news = newest is not None and newest != self._attested_after
+        if newest is not None and news and newest.executed and newest.action != "off":
+            self._switched_on = newest
 
     def _beat(self, answer: object, began: float) -> HeartbeatReading | Silence:
         assert isinstance(answer, _ServicesRead)
