@@ -313,7 +313,7 @@ WINDOW = [
 ]  # fmt: skip
 
 
-def paces(name: str, into: tuple[int, ...], *took: float, most: int = 4) -> Cell:
+def paces(name: str, into: tuple[int, ...], *took: float, most: int = 6) -> Cell:
     """How many requests may be on their way, with answers that take so long."""
 
     def ask(module: ModuleType) -> tuple[int, ...]:
@@ -328,10 +328,10 @@ def paces(name: str, into: tuple[int, ...], *took: float, most: int = 4) -> Cell
 
 
 PACE = [
-    paces("W5", (1, 2, 3, 3), 0.2, 0.3, 0.45, most=3),
-    paces("W5-quickest", (1, 2, 3, 2, 3), 0.4, 0.2, 0.5, 0.4),
-    paces("W6", (1, 2, 3, 2, 1, 1, 2), 0.2, 0.2, 0.4502, 9.0, 60.0, 0.2),
-    paces("W6-not-yet", (1, 2, 3), 0.2, 0.45),
+    paces("W5", (4, 5, 6, 6), 0.2, 0.3, 0.45),
+    paces("W5-quickest", (4, 5, 6, 5, 6), 0.4, 0.2, 0.5, 0.4),
+    paces("W6", (4, 5, 4, 3, 2, 1, 1, 2), 0.2, 0.4502, 9.0, 60.0, 9.0, 9.0, 0.2),
+    paces("W6-not-yet", (4, 5, 6), 0.2, 0.45),
 ]
 
 

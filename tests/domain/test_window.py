@@ -39,7 +39,7 @@ def test_the_window_keeps_its_bounds(limit: int, destinations: int, took: list[f
         assert 1 <= window.size <= max(1, min(limit, destinations * 2))
 
 
-@given(most=st.integers(min_value=2, max_value=20), took=st.lists(st.floats(0, 600)))
+@given(most=st.integers(min_value=4, max_value=20), took=st.lists(st.floats(0, 600)))
 @settings(deadline=None, derandomize=True)
 def test_the_pace_keeps_its_bounds(most: int, took: list[float]) -> None:
     """One at least, so that every run ends."""

@@ -617,14 +617,14 @@ class Window:
 class Pace:
     """How many requests are on their way to Nova's API at once: more while it answers as quickly.
 
-    It begins with one, which shows how quick Nova is alone; it grows by one with each quick answer
-    and shrinks by one with each that takes more than twice as long as the quickest. An API on few
-    cores answers sixteen at once no sooner than sixteen in turn, and the rebuilding, which needs
-    the same cores, comes late (docs/performance.md).
+    It begins with four, grows by one with each quick answer and shrinks by one with each that takes
+    more than twice as long as the quickest. An API on few cores answers sixteen at once no sooner
+    than sixteen in turn, and the rebuilding, which needs the same cores, comes late
+    (docs/performance.md).
     """
 
     most: int
-    size: int = 1
+    size: int = 4
     quickest_s: float | None = None
 
     def after_answer(self, took_s: float) -> "Pace":

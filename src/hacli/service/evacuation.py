@@ -62,6 +62,8 @@ CLOCKS_APART_S = 60.0
 TRACE_EVERY_S = 15.0
 ASKS_AT_ONCE = 16
 """The most requests on the way to Nova's API (docs/performance.md)."""
+HOLDS_UP_S = 2.0
+"""For so long a request on its way counts for the pace."""
 NAMES_SHOWN = 10
 UNSENT_AGAIN_S = 2.0
 """A request that was not sent is tried again after 2, 4, 8 … s: an API restarts in a minute."""
@@ -356,11 +358,17 @@ class Evacuation:
             elif (
                 isinstance(move, Ask)
                 and busy < self._window.size
-                and len(self._asking) < self._pace.size
+                and self._has_way_for_one_more
                 and self._may_ask(run)
             ):
                 busy += 1
                 self._ask(run, move.target)
+
+    @property
+    def _has_way_for_one_more(self) -> bool:
+        """An answer that is long in coming holds up no other request."""
+        fresh = [key for key in self._asking if self._now - self._asked_at[key] < HOLDS_UP_S]
+        return len(fresh) < self._pace.size and len(self._asking) < ASKS_AT_ONCE
 
     def _read_back(self) -> None:
         """Law L5, of all that have arrived at once: while Nova rebuilds, each question costs it."""
