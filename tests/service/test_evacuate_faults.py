@@ -474,11 +474,8 @@ def test_a_request_that_waited_too_long_for_its_turn_is_not_sent(site: Site) -> 
     """Law L3: the worker looks at the evidence's age once more just before it sends."""
     ids = site.seed("compute-1", 6)
     site.lose("compute-1")
-    late = ApiFault(method="GET", path="os-.*", effect=ApiEffect.LATE, seconds=14.0, times=1)
-    site.when(
-        lambda: len(site.log.evacuations()) > 0,
-        lambda: site.region.apply(FailNovaApi(fault=late)),
-    )
+    late = ApiFault(method="POST", path=ACTION, effect=ApiEffect.LATE, seconds=14.0)
+    site.region.apply(FailNovaApi(fault=late))
     operator = site.operator(workers=1)
 
     result = operator.recover("compute-1")
