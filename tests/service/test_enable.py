@@ -109,6 +109,22 @@ def test_an_open_evacuation_forbids_enable(site: Site, stage: MigrationStatus) -
     assert _state(site) == (True, True)
 
 
+def test_an_evacuation_without_a_destination_may_still_come_true(site: Site) -> None:
+    """Its order may wait for a nova-compute that is down, wherever the server is by now."""
+    (server,) = site.seed("compute-1", 1)
+    site.region.apply(StickEvacuation(server=server, at=MigrationStatus.ACCEPTED))
+    site.lose("compute-1")
+    site.operator().recover("compute-1")
+    row = site.region.cloud.tables.servers[server]
+    row.host, row.task_state = "compute-3", None  # somebody has edited Nova's database
+    site.region.apply(PowerOn(host="compute-1"))
+
+    with pytest.raises(Refused) as refusal:
+        site.operator().enable("compute-1")
+
+    assert refusal.value.code == "OPEN_EVACUATIONS"
+
+
 def test_an_evacuation_that_ended_with_its_destination_forbids_nothing(site: Site) -> None:
     """Its record stays open in Nova until nova-compute starts on the first host again.
 

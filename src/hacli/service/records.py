@@ -153,5 +153,7 @@ def _has_moved_on(record: Migration, server: Server | SourceError | None) -> boo
         return False
     if server is None:
         return True
+    if record.destination is None:
+        return False  # its order may wait for a nova-compute that is down
     settled = server.task_state is None and server.status in SETTLED
     return settled and server.host not in ("", record.source, record.destination)
